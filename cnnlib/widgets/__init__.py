@@ -1,0 +1,5 @@
+"""Interactive pictures: one Python class and one script each, for notebooks and for the site."""
+
+from cnnlib.widgets.convolution_explorer import ConvolutionExplorer
+
+__all__ = ["ConvolutionExplorer"]
