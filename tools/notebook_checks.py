@@ -18,9 +18,9 @@ MACHINE_PATH = re.compile(r"(?<![\w/.:~-])/(?:home|root|tmp|Users|usr|opt|var|wo
 PLAIN_HTML = {"details", "summary", "br", "sub", "sup", "kbd"}
 NOT_PLAIN = {
     r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{": "a MyST directive",
-    r"(?<!`)\{[a-zA-Z][\w:.+-]*\}`": "a MyST role",
+    r"\{[a-zA-Z][\w:.+-]*\}`": "a MyST role",
     r"^\([\w:.-]+\)=\s*$": "a MyST target",
-    r"^:{3,}": "a MyST fence",
+    r"^:{3,}(?=\s*\w)": "a MyST fence",
     r"\[\^[^\]]+\]": "a footnote",
     r"\$\$\s*\([\w:.-]+\)\s*$": "a MyST equation label (use \\tag)",
     r"!\[\s*\]\(": "an image without alt text",
@@ -91,8 +91,7 @@ def markdown_problems(text: str) -> list[str]:
 
 
 def _without_code(text: str) -> str:
-    text = re.sub(r"^(`{3,}|~{3,}).*?^\1[ \t]*$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"(`+)(?:(?!\1).)+\1", "", text)
+    return re.sub(r"(`+)(?:(?!\1).)+\1", "`", _without_fences(text))  # one mark stays: a role is recognised by it
 
 
 def heading_problems(nb: NotebookNode) -> list[str]:

@@ -78,6 +78,7 @@ def execute(nb: NotebookNode, cwd: Path) -> NotebookNode:
     Raises NotebookError, with the cell and the traceback, where a cell raises, hangs or kills its kernel.
     """
     importlib.import_module("matplotlib.font_manager")  # its first import may print; better here than in a cell
+    started: list[int] = []
     client = NotebookClient(
         nb,
         timeout=TIMEOUT,
@@ -86,24 +87,24 @@ def execute(nb: NotebookNode, cwd: Path) -> NotebookNode:
         store_widget_state=False,
         record_timing=False,
         resources={"metadata": {"path": str(cwd)}},
+        on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
     with tempfile.TemporaryDirectory() as profile:
         try:
             client.execute(env=environment() | {"IPYTHONDIR": profile})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            raise NotebookError(_failure(nb, error)) from None
+            raise NotebookError(_failure(nb, started, error)) from None
     return normalise(nb)
 
 
-def _failure(nb: NotebookNode, error: Exception) -> str:
-    """Name the cell at which execution stopped: the first with an error, else the first that was not run."""
-    for index, cell in enumerate(nb.cells):
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                return f"{notebook_checks.label(nb, index)} raised:\n" + ANSI.sub("", "\n".join(output.traceback))
-    code = [index for index, cell in enumerate(nb.cells) if cell.cell_type == "code"]
-    unfinished = [index for index in code if nb.cells[index].get("execution_count") is None]
-    return f"{notebook_checks.label(nb, (unfinished or code)[0])} did not finish: {ANSI.sub('', str(error))}"
+def _failure(nb: NotebookNode, started: list[int], error: Exception) -> str:
+    if not started:
+        return f"the kernel did not start: {error}"
+    stopped = notebook_checks.label(nb, started[-1])
+    for output in nb.cells[started[-1]].get("outputs", []):
+        if output.output_type == "error":
+            return f"{stopped} raised:\n" + ANSI.sub("", "\n".join(output.traceback))
+    return f"{stopped} did not finish: {ANSI.sub('', str(error))}"
 
 
 def normalise(nb: NotebookNode) -> NotebookNode:
