@@ -17,7 +17,7 @@ def dtype_name(value: Any) -> str:
     return str(value.dtype).removeprefix("torch.")
 
 
-def floating(name: str, value: Any, array_type: type, axes: str | None = None) -> None:
+def floating(name: str, value: Any, array_type: Any, axes: str | None = None) -> None:
     """Check that `value` is a float32 or float64 array whose axes are `axes`, such as "N, C, H, W".
 
     The batch axis N may be empty; no other may. `axes=None` allows any shape.

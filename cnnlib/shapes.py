@@ -64,7 +64,8 @@ def as_padding(
     """Return the zeros before and after each axis.
 
     `padding` is an int, one int per axis, one pair (before, after) per axis, "valid" (none) or "same" (as many as
-    keep the size at stride 1; an odd one goes after, which ONNX calls SAME_UPPER). As in torch, "same" asks for stride 1.
+    keep the size at stride 1; an odd one goes after, which ONNX calls SAME_UPPER). As in torch, "same" asks for
+    stride 1.
 
     >>> as_padding("same", (3, 2), (1, 1), (1, 1))
     ((1, 1), (0, 1))
@@ -83,7 +84,7 @@ def as_padding(
         if len(padding) == rank and not any(isinstance(p, (tuple, list, str)) for p in padding):
             return tuple((p, p) for p in as_ints("padding", padding, rank, 0))
     elif not isinstance(padding, str):
-        return ((as_int("padding", padding, 0),) * 2,) * rank  # type: ignore[return-value]
+        return ((as_int("padding", padding, 0),) * 2,) * rank
     raise ValueError(
         f"padding is {padding!r}; expected a non-negative integer, {rank} integers, {rank} pairs (before, after), "
         "'valid' or 'same'"
@@ -250,7 +251,8 @@ def conv_transpose_geometry(
     for i, span in enumerate(geometry.span):
         if extra[i] >= max(strides[i], dilations[i]):
             raise ValueError(
-                f"output_padding is {output_padding!r}; expected less than stride {strides[i]} or dilation {dilations[i]}"
+                f"output_padding is {output_padding!r}; expected less than the stride {strides[i]} "
+                f"or the dilation {dilations[i]}"
             )
         size = strides[i] * (sizes[i] - 1) + span - sum(paddings[i]) + extra[i]
         if size < 1:
