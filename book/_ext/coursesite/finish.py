@@ -1,0 +1,97 @@
+"""The last step of a build: one small style sheet in each page, one script for all, complete images, nothing unused."""
+
+import re
+import shutil
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from .addresses import rename_search_results
+from .figures import complete_images
+from .pages import WIDGETS
+from .stylesheet import Vocabulary, drop_unreferenced, keep_used
+
+STYLESHEET = re.compile(r'\s*<link\b(?=[^>]*rel="stylesheet")[^>]*href="([^"?]+)[^"]*"[^>]*>')
+# In the order in which they need one another. course.js is this site's own.
+SCRIPTS = [
+    "documentation_options.js",
+    "doctools.js",
+    "sphinx_highlight.js",
+    "scripts/sphinx-book-theme.js",
+    "scripts/pydata-sphinx-theme.js",
+    "course.js",
+]
+# Of everything that the theme and the extensions copy, what pages still ask for.
+KEPT = ["course-bundle.js", "language_data.js", "searchtools.js", "favicon.svg", "social-card.png", "vendor", "widgets"]
+URL = re.compile(r"url\(\s*[\"']?(?!data:|#)([^\"')]+)[\"']?\s*\)")
+
+
+def bundle_scripts(static: Path) -> str:
+    """Write the scripts that every page loads into one file and return its text."""
+    texts = [re.sub(r"//# sourceMappingURL=.*", "", (static / name).read_text("utf-8")) for name in SCRIPTS]
+    bundle = "\n;".join(texts)
+    (static / "course-bundle.js").write_text(bundle, "utf-8")
+    return bundle
+
+
+def read_stylesheets(pages: dict[Path, str]) -> dict[Path, str]:
+    """Return the text of each style sheet that a page links, in order, with addresses relative to the site's root."""
+    sheets: dict[Path, str] = {}
+    for page, html in pages.items():
+        for link in STYLESHEET.findall(html):
+            path = (page.parent / link).resolve()
+            sheets.setdefault(path, path.read_text("utf-8"))
+    return sheets
+
+
+def inline_styles(pages: dict[Path, str], output: Path, scripts: str) -> None:
+    """Replace, in every page, the linked style sheets by one inline sheet of the rules that some page can use."""
+    vocabulary = Vocabulary()
+    vocabulary.add_script(scripts)
+    for html in pages.values():
+        vocabulary.feed(html)
+    css = ""
+    for path, text in read_stylesheets(pages).items():
+        folder = path.parent.relative_to(output.resolve())
+        css += URL.sub(lambda url, folder=folder: f"url(SITE_ROOT{(folder / url[1]).as_posix()})", text)
+    css = drop_unreferenced(keep_used(css, vocabulary))
+    for page, html in pages.items():
+        root = "../" * (len(page.relative_to(output).parts) - 1)
+        style = f"\n<style>{css.replace('SITE_ROOT', root)}</style>"
+        first = STYLESHEET.search(html)
+        head, tail = html[: first.start()], html[first.end() :]
+        pages[page] = head + style + STYLESHEET.sub("", tail)
+
+
+def drop_unused(static: Path) -> None:
+    """Delete what the theme copies into ``_static`` and no page asks for."""
+    for path in static.iterdir():
+        if path.name in KEPT:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    shutil.rmtree(static / "vendor" / "fontawesome", ignore_errors=True)
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Do all of it, once the pages are written."""
+    if exception or app.builder.format != "html":
+        return
+    output = Path(app.outdir)
+    static = output / "_static"
+    (static / "widgets").mkdir(exist_ok=True)
+    for script in WIDGETS.glob("*.js"):
+        shutil.copy(script, static / "widgets")
+    pages = {
+        page: page.read_text("utf-8")
+        for page in sorted(output.rglob("*.html"))
+        if page.relative_to(output).parts[0] not in ("_static", "_sources")
+    }
+    scripts = bundle_scripts(static) + (static / "searchtools.js").read_text("utf-8")
+    inline_styles(pages, output, scripts)
+    for page, html in pages.items():
+        page.write_text(complete_images(html, page), "utf-8")
+    drop_unused(static)
+    rename_search_results(output / "searchindex.js")
