@@ -58,8 +58,8 @@ def cross_entropy_backward(
         raise ValueError(
             f"grad_output has shape {tuple(upstream.shape)}; expected {tuple(expected)} for reduction {reduction!r}"
         )
-    counted = (target != ignore_index).unsqueeze(1)  # (N, 1, …)
-    classes = target.long().unsqueeze(1).where(counted, 0)
+    counted = (target != ignore_index).unsqueeze(1).to(logits.dtype)  # (N, 1, …)
+    classes = target.long().where(target != ignore_index, 0).unsqueeze(1)
     one_hot = torch.zeros_like(logits).scatter(1, classes, 1.0) * counted
     each = logits.new_ones(C) if weight is None else weight
     each = each.reshape(C, *[1] * (logits.ndim - 2))

@@ -1,0 +1,104 @@
+"""What hypothesis draws: layers with every option, and the arrays they work on."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from cnnlib import shapes
+
+DTYPES = ("float64", "float32")
+
+
+@st.composite
+def often(draw, default, others):
+    """Return `default` or, half the time, one of the other values."""
+    return draw(st.one_of(st.just(default), others))
+
+
+def pairs(low, high):
+    """An int for both axes, or a pair."""
+    return st.one_of(st.integers(low, high), st.tuples(st.integers(low, high), st.integers(low, high)))
+
+
+def paddings(high):
+    """Padding in each of its forms."""
+    amount = st.integers(0, high)
+    both = st.tuples(amount, amount)
+    return st.one_of(st.integers(1, high), both, st.tuples(both, both))
+
+
+@st.composite
+def convolutions(draw):
+    """Return (x shape, weight shape, options) of a convolution whose kernel fits."""
+    groups = draw(often(1, st.integers(2, 3)))
+    in_channels, out_channels = groups * draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    stride, dilation = draw(often(1, pairs(2, 3))), draw(often(1, pairs(2, 3)))
+    padding = draw(often(0, st.one_of(paddings(3), st.just("same") if stride == 1 else st.just("valid"))))
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, shapes.as_ints("dilation", dilation, 2, 1), strict=True)]
+    pads = shapes.as_padding(
+        padding, kernel, shapes.as_ints("stride", stride, 2, 1), shapes.as_ints("d", dilation, 2, 1)
+    )
+    least = [max(1, span - sum(pad)) for span, pad in zip(spans, pads, strict=True)]
+    size = [low + draw(st.integers(0, 5)) for low in least]
+    batch = draw(st.integers(1, 3))
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return (batch, in_channels, *size), (out_channels, in_channels // groups, *kernel), options
+
+
+@st.composite
+def transposed_convolutions(draw):
+    """Return (x shape, weight shape, options) of a transposed convolution with an output."""
+    groups = draw(often(1, st.integers(2, 3)))
+    in_channels = groups * draw(st.integers(1, 3))
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    stride, dilation = draw(often(1, st.integers(2, 3))), draw(often(1, st.integers(2, 3)))
+    extra = draw(st.integers(0, max(stride, dilation) - 1))
+    padding = draw(often(0, paddings(2)))
+    pads = shapes.as_padding(padding, kernel, (stride,) * 2, (dilation,) * 2)
+    size = []
+    for k, pad in zip(kernel, pads, strict=True):
+        least = 1
+        while stride * (least - 1) + dilation * (k - 1) + 1 - sum(pad) + extra < 1:
+            least += 1
+        size.append(least + draw(st.integers(0, 4)))
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "output_padding": extra,
+        "groups": groups,
+        "dilation": dilation,
+    }
+    return (draw(st.integers(1, 3)), in_channels, *size), (in_channels, draw(st.integers(1, 3)), *kernel), options
+
+
+@st.composite
+def poolings(draw, *, dilated):
+    """Return (x shape, kernel_size, options) of a pooling layer."""
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    dilation = draw(often(1, st.integers(2, 3))) if dilated else 1
+    spans = [dilation * (k - 1) + 1 for k in kernel]
+    stride = draw(often(None, pairs(1, 3)))
+    pad = [tuple(draw(st.integers(0, span // 2)) for _ in range(2)) for span in spans]
+    padding = draw(often(0, st.just(tuple(pad))))
+    size = [span + draw(st.integers(0, 6)) for span in spans]
+    options = {"stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
+    if dilated:
+        options["dilation"] = dilation
+    else:
+        options["count_include_pad"] = draw(st.booleans())
+        options["divisor_override"] = draw(often(None, st.integers(1, 9)))
+    return (draw(st.integers(1, 2)), draw(st.integers(1, 3)), *size), kernel, options
+
+
+def arrays(seed, dtype, *sizes, ties=False):
+    """Return one array per size; with `ties` the values are small integers, so that maxima repeat."""
+    generator = np.random.default_rng(seed)
+    drawn = (generator.integers(-2, 3, size) if ties else generator.normal(size=size) for size in sizes)
+    return [a.astype(dtype) for a in drawn]
+
+
+def counts_defaults(draws, defaults):
+    """Return, for each option, the fraction of draws in which it is not the default."""
+    return {name: sum(d[name] != value for d in draws) / len(draws) for name, value in defaults.items()}
