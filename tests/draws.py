@@ -24,8 +24,11 @@ def pairs(low, high):
 def paddings(high):
     """Padding in each of its forms."""
     amount = st.integers(0, high)
-    both = st.tuples(amount, amount)
-    return st.one_of(st.integers(1, high), both, st.tuples(both, both))
+    uneven = st.tuples(amount, amount).filter(lambda p: p[0] != p[1])
+    asymmetric = st.tuples(uneven, st.tuples(amount, amount))
+    return st.sampled_from((0, 1, 2, 3)).flatmap(
+        lambda form: (st.integers(1, high), st.tuples(amount, amount), asymmetric, asymmetric)[form]
+    )
 
 
 @st.composite
@@ -35,7 +38,10 @@ def convolutions(draw):
     in_channels, out_channels = groups * draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     stride, dilation = draw(often(1, pairs(2, 3))), draw(often(1, pairs(2, 3)))
-    padding = draw(often(0, st.one_of(paddings(3), st.just("same") if stride == 1 else st.just("valid"))))
+    named = "same" if stride == 1 else "valid"
+    padding = draw(
+        st.sampled_from((0, 1, 2, 3)).flatmap(lambda k: st.sampled_from((0, named)) if k == 0 else paddings(3))
+    )
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, shapes.as_ints("dilation", dilation, 2, 1), strict=True)]
     pads = shapes.as_padding(
         padding, kernel, shapes.as_ints("stride", stride, 2, 1), shapes.as_ints("d", dilation, 2, 1)
