@@ -127,11 +127,11 @@ const inProduct = (value) => (value < 0 ? `(${fmt(value)})` : fmt(value));
 /** "=" where every number is printed in full, "≈" where one is rounded. */
 const equals = (...values) =>
   values.every((value) => Math.abs(value - Number(value.toPrecision(6))) <= 1e-9 * Math.abs(value)) ? "=" : "≈";
-const factors = (a, b) => `${inProduct(a)} · ${inProduct(b)}`;
+const factors = (a, b) => `${inProduct(a)}·${inProduct(b)}`;
 const product = (a, b) => `${factors(a, b)} ${equals(a, b, a * b)} ${fmt(a * b)}`;
 const at = (panel, i, j) => (panel === "gb" || panel === "b" ? SYMBOL[panel] : `${SYMBOL[panel]}[${i},${j}]`);
 const key = ({ panel, i, j }) => `${panel}:${i},${j}`;
-const times = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+const times = (count, noun) => `${count} ${noun}${String(count) === "1" ? "" : "s"}`;
 
 /** a … z, aa, ab …: the mark shared by the cells of one product. */
 function letter(index) {
@@ -198,14 +198,14 @@ function explainInput(layer, { i, j }, list) {
     ? `A zero of the padding, read by ${count}. What flows back to it is thrown away: the padding is not an input.`
     : list.length
       ? `${count} read ${name}. Nudge it, and each of them moves by the weight it was read with; L follows by that ` +
-        "output's upstream gradient. So multiply along each path, and add the paths."
+        "output’s upstream gradient. So multiply along each path, and add the paths."
       : `No output reads ${name}: the windows end before it. It cannot change L, so its gradient is 0.`;
   return {
     title: inside ? `What flows back to ${name}` : "What flows back to the padding", text,
-    columns: ["Output it went to", "upstream gradient · weight"],
+    columns: ["read by", "upstream gradient · weight"],
     rows: list.map((p, index) => ({ letter: letter(index), cells: [
       [at("y", p.i, p.j), ""],
-      [`${at("gy", p.i, p.j)} · ${at("w", p.u, p.v)}`, product(layer.gradOutput[p.i][p.j], layer.weight[p.u][p.v])]] })),
+      [`${at("gy", p.i, p.j)}·${at("w", p.u, p.v)}`, product(layer.gradOutput[p.i][p.j], layer.weight[p.u][p.v])]] })),
     result: writtenSum(inside ? at("gx", i, j) : "Thrown away", "Σ ∂L/∂y·w", terms, sum(terms)),
     live: `${inside ? `x ${i}, ${j}` : "Padding"}: ${count} read it; its gradient is ${fmt(inside ? layer.gradX[i][j] : 0)}.`,
   };
@@ -217,11 +217,11 @@ function explainWeight(layer, { i, j }, list) {
   return {
     title: `What flows back to ${name}`,
     text: `The weight is shared: ${name} was used ${times(list.length, "time")}, once for each output, on a different ` +
-      "input each time. Nudge it, and each output moves by the input it met; L follows by that output's upstream gradient.",
-    columns: ["Used for output", "upstream gradient · input"],
+      "input each time. Nudge it, and each output moves by the input it met; L follows by that output’s upstream gradient.",
+    columns: ["used for", "upstream gradient · input"],
     rows: list.map((p, index) => ({ letter: letter(index), cells: [
       [at("y", p.i, p.j), ""],
-      [`${at("gy", p.i, p.j)} · ${p.inside ? at("x", p.m, p.n) : "padding"}`,
+      [`${at("gy", p.i, p.j)}·${p.inside ? at("x", p.m, p.n) : "padding"}`,
         product(layer.gradOutput[p.i][p.j], value(p))]] })),
     result: writtenSum(at("gw", i, j), "Σ ∂L/∂y·x", terms, layer.gradWeight[i][j]),
     live: `w ${i}, ${j}: used ${times(list.length, "time")}; its gradient is ${fmt(layer.gradWeight[i][j])}.`,
@@ -238,9 +238,10 @@ function explainOutput(layer, { i, j }, list, before) {
     title: `What ${at("y", i, j)} read, and what it sends back`,
     text: `Forward, each of its inputs met one weight. Backward, its upstream gradient ${at("gy", i, j)} = ${fmt(upstream)} ` +
       "returns along the same products: times the weight to the input, times the input to the weight.",
-    columns: ["Forward: input · weight", "to ∂L/∂x: upstream · weight", "to ∂L/∂w: upstream · input"],
+    columns: ["forward: input · weight", `to ∂L/∂x:${before ? " so far +" : ""} upstream · weight`,
+      `to ∂L/∂w:${before ? " so far +" : ""} upstream · input`],
     rows: list.map((p, index) => ({ letter: letter(index), cells: [
-      [`${p.inside ? at("x", p.m, p.n) : "padding"} · ${at("w", p.u, p.v)}`, product(value(p), weight(p))],
+      [`${p.inside ? at("x", p.m, p.n) : "padding"}·${at("w", p.u, p.v)}`, product(value(p), weight(p))],
       p.inside ? share(at("gx", p.m, p.n), weight(p), before?.gradX[p.m][p.n]) : ["padding", "thrown away"],
       share(at("gw", p.u, p.v), value(p), before?.gradWeight[p.u][p.v])] })),
     result: writtenSum(at("y", i, j), "Σ x·w", list.map((p) => value(p) * weight(p)), layer.y[i][j]),
@@ -255,7 +256,7 @@ function explainBias(layer, list) {
     title: "What flows back to the bias b",
     text: "One bias is added to every output. Nudge it, and every output moves by as much; L follows by the sum of all " +
       "upstream gradients. (The outputs here are drawn with b = 0.)",
-    columns: ["Added to output", "upstream gradient"],
+    columns: ["added to", "upstream gradient"],
     rows: list.map((p, index) => ({ letter: letter(index), cells: [
       [at("y", p.i, p.j), ""], [at("gy", p.i, p.j), fmt(terms[index])]] })),
     result: writtenSum("∂L/∂b", "Σ ∂L/∂y", terms, layer.gradBias),
@@ -288,7 +289,9 @@ function checkText(check) {
     `${gradientName} is ${fmt(gradient)}: ${agrees ? "they agree ✓" : "they differ ✗"}`;
 }
 
-const perAxis = ([rows, columns]) => (rows === columns ? `${fmt(rows)}` : `${fmt(rows)} (rows) and ${fmt(columns)} (columns)`);
+/** "2 zeros", or "2 zeros (rows) and 1 zero (columns)" where the axes differ. */
+const perAxis = ([rows, columns], noun) => (rows === columns ? times(fmt(rows), noun)
+  : `${times(fmt(rows), noun)} (rows) and ${times(fmt(columns), noun)} (columns)`);
 
 /** Positions at the end of each padded axis that no window reaches. */
 const leftovers = ({ x, weight, stride, padding, dilation }) =>
@@ -298,22 +301,22 @@ const leftovers = ({ x, weight, stride, padding, dilation }) =>
 function inputRule(state) {
   const { weight, stride, padding, dilation } = state, around = shape(weight).map((k) => dilation * (k - 1) - padding);
   const left = leftovers(state);
-  return "∂L/∂x is a full convolution. " +
-    (stride > 1 ? `Stride ${stride}: put ${times(stride - 1, "zero")} between neighbours of the upstream gradient. ` : "") +
-    `Around it come dilation · (kernel size − 1) − padding = ${perAxis(around)} zeros` +
+  return "∂L/∂x is the full convolution of the upstream gradient with the kernel. " +
+    (stride > 1 ? `Stride ${stride}: put ${times(stride - 1, "zero")} between the neighbours of the upstream gradient. ` : "") +
+    `On every side of it come dilation · (kernel size − 1) − padding = ${perAxis(around, "zero")}` +
     `${Math.min(...around) < 0 ? " (negative: the edge is cut off)" : ""}` +
-    `${Math.max(...left) ? `, and ${perAxis(left)} more at the end, for what no window reaches` : ""}. ` +
+    `${Math.max(...left) ? `, at the end ${perAxis(left, "zero")} more, for what no window reaches` : ""}. ` +
     `The kernel, turned by 180°${dilation > 1 ? ` and with ${times(dilation - 1, "zero")} between its weights` : ""}, slides over this in steps of 1.`;
 }
 
 /** How ∂L/∂w is made by sliding, with this layer's numbers. */
 function kernelRule(state) {
   const { stride, padding, dilation } = state, left = leftovers(state);
-  return "∂L/∂w is a correlation, nothing turned. The upstream gradient" +
+  return "∂L/∂w is a correlation: nothing is turned. The upstream gradient" +
     (stride > 1 ? `, with ${times(stride - 1, "zero")} between neighbours (the stride has become a dilation),` : "") +
     ` is the kernel that slides over the ${padding ? "padded " : ""}input in steps of ${dilation}` +
     `${dilation > 1 ? " (the dilation has become a stride)" : ""}.` +
-    `${Math.max(...left) ? ` The last ${perAxis(left)} of the input are never reached.` : ""}`;
+    `${Math.max(...left) ? ` ${perAxis(left, "line")} at the end stay out of reach.` : ""}`;
 }
 
 // ---------------------------------------------------------------------------------------------- state
@@ -474,11 +477,11 @@ const radios = (name, legend) => `<fieldset data-choice="${name}"><legend>${lege
   `<label><input type="radio" name="${name}" value="${value}"><span>${value}</span></label>`).join("")}</div></fieldset>`;
 
 /** A panel; `panel` colours it and says whose cells it holds, `name` tells the grids apart. */
-const figure = (panel, name, title) => `<figure class="${KIND[panel]}" data-figure="${name}"><figcaption><b>${title}</b>
+const figure = (panel, name, title) => `<figure class="${KIND[panel]}" data-figure="${name}"><figcaption><b>${title.replace(/∂.*/, "<i>$&</i>")}</b>
   <span class="size"></span></figcaption><div role="grid" data-grid="${name}"></div></figure>`;
 
 const icon = (path) => `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${path}"/></svg>`;
-const ICONS = { back: "M11 3 5 8l6 5z", play: "M4 2.5v11l9-5.5z", pause: "M4 3h3v10H4zM9 3h3v10H9z", next: "M5 3l6 5-6 5z" };
+const ICONS = { back: "M13 3 7 8l6 5zM3 3h2v10H3z", play: "M4 2.5v11l9-5.5z", pause: "M4 3h3v10H4zM9 3h3v10H9z", next: "M3 3l6 5-6 5zM11 3h2v10h-2z" };
 
 const TEMPLATE = `<div class="card" role="group" aria-label="Backward explorer">
   <div class="strip"><label class="example">Example <select data-preset></select></label>
@@ -486,10 +489,10 @@ const TEMPLATE = `<div class="card" role="group" aria-label="Backward explorer">
   <p class="hint">Choose any cell, by a tap or with the arrow keys, to see what flows through it. Cells with the same letter belong to
     the same product. Tap a chosen number of x, w or ∂L/∂y again, or type over it, to change it. Indices count from 0.</p>
   <div class="scroll"><div class="panels">
-    <p class="way">Forward →</p>
+    <p class="way">Forward → <span>each output is a sum of products, input · weight</span></p>
     ${figure("x", "x", TITLE.x)}${figure("w", "w", TITLE.w)}${figure("y", "y", TITLE.y)}
-    <p class="way">← Backward</p>
-    ${figure("gx", "gx", TITLE.gx)}<div>${figure("gw", "gw", TITLE.gw)}${figure("gb", "gb", TITLE.gb)}</div>${figure("gy", "gy", TITLE.gy)}
+    <p class="way">← Backward <span>the next layer hands over ∂L/∂y; from it come ∂L/∂x, ∂L/∂w and ∂L/∂b</span></p>
+    ${figure("gx", "gx", TITLE.gx)}${figure("gw", "gw", TITLE.gw)}${figure("gy", "gy", TITLE.gy)}${figure("gb", "gb", TITLE.gb)}
   </div></div>
   <div class="player"><span>Walk the outputs:</span> <button type="button" data-action="back"></button><button type="button" data-action="play"></button><button
     type="button" data-action="next"></button> <button type="button" data-action="all">Show all</button> <span class="count"></span></div>
@@ -497,11 +500,11 @@ const TEMPLATE = `<div class="card" role="group" aria-label="Backward explorer">
     <p class="where"></p><p class="text"></p><table><thead><tr></tr></thead><tbody></tbody></table><p class="result"></p><p class="check"></p></div>
   <button type="button" class="toggle" data-action="convolution" aria-expanded="false">As a convolution</button>
   <div class="convolution" hidden>
-    <section><p class="rule" data-rule="x"></p><div class="row">${figure("gy", "upstream", "Upstream gradient ∂L/∂y, spread and padded")}
+    <section><p class="rule" data-rule="x"></p><div class="row">${figure("gy", "upstream", TITLE.gy)}
       <span class="sign" aria-hidden="true">⋆</span>${figure("w", "turned", "Kernel w turned by 180°")}
       <span class="sign" aria-hidden="true">=</span>${figure("gx", "gx2", TITLE.gx)}</div></section>
-    <section><p class="rule" data-rule="w"></p><div class="row">${figure("x", "padded", "Input x, padded")}
-      <span class="sign" aria-hidden="true">⋆</span>${figure("gy", "spread", "Upstream gradient ∂L/∂y, spread")}
+    <section><p class="rule" data-rule="w"></p><div class="row">${figure("x", "padded", TITLE.x)}
+      <span class="sign" aria-hidden="true">⋆</span>${figure("gy", "spread", TITLE.gy)}
       <span class="sign" aria-hidden="true">=</span>${figure("gw", "gw2", TITLE.gw)}</div></section>
   </div>
   <div class="live" role="status" aria-live="polite"></div>
@@ -710,10 +713,12 @@ class Explorer {
     select.value = current;
   }
 
+  isPadding({ panel, i, j }) { return panel === "x" && this.state.x[i]?.[j] === undefined; }
+
   /** What a grid shows of the cell `ref`. */
   view(ref, { marks = this.marks, kind = "", window = false } = {}) {
     const { panel, i, j } = ref, value = valueOf(this.layer, ref), mark = marks.get(key(ref));
-    const padding = panel === "x" && this.state.x[i]?.[j] === undefined;
+    const padding = this.isPadding(ref);
     const name = panel === "gb" ? SPOKEN.gb : `${padding ? "padding of x" : SPOKEN[panel]} ${i}, ${j}`;
     return { text: short(value), value, ref, letter: mark, kind: padding ? "rim" : kind, window, editable: panel in EDITABLE && !padding,
       label: `${name}: ${fmt(value)}${mark ? `, product ${mark}` : ""}`, chosen: this.started && same(ref, this.ref) };
@@ -726,11 +731,12 @@ class Explorer {
       const rim = panel === "x" ? padding : 0;
       this.grids[panel].draw(matrix(rows + 2 * rim, columns + 2 * rim, (r, c) => this.view({ panel, i: r - rim, j: c - rim })));
       const partial = this.walk !== null && ["gx", "gw", "gb"].includes(panel);
-      const size = partial ? `so far: ${this.walk} of ${this.outputs.length}` : panel === "gb" ? "one number" : `${rows} × ${columns}`;
+      const size = partial ? `so far: ${this.walk}/${this.outputs.length}` : panel === "gb" ? "one number" : `${rows} × ${columns}`;
       this.find(`[data-figure=${panel}] .size`).textContent = size;
       this.grids[panel].root.setAttribute("aria-label", `${TITLE[panel]}, ${size}${rim ? ", padded" : ""}`);
     }
     const texts = [...this.root.querySelectorAll(".panels .value")].map((node) => node.textContent.length);
+    this.grids.gx.root.style.setProperty("--rim", padding);
     this.find(".panels").style.setProperty("--all", W + 2 * padding + weight[0].length + gradOutput[0].length);
     this.find(".panels").classList.toggle("wide", Math.max(...texts) > 3);
   }
@@ -740,10 +746,16 @@ class Explorer {
     const { upstream, turned, padded, spread } = asConvolution(gradOutput, x, weight, this.state);
     const none = new Map(), [kh, kw] = shape(weight), reach = [dilation * (kh - 1), dilation * (kw - 1)];
     const { i, j } = this.ref, within = (r, c, top, left, rows, columns) => r >= top && r < top + rows && c >= left && c < left + columns;
-    const draw = (name, rows, marks, isWindow = () => false) => this.grids[name].draw(rows.map((row, r) => row.map(({ ref }, c) => {
-      const window = this.started && isWindow(r, c);
-      return ref ? this.view(ref, { marks, window }) : { text: "0", value: 0, label: "inserted zero: 0", ref, kind: "gap", window, chosen: false };
-    })));
+    const draw = (name, rows, marks, isWindow = () => false) => {
+      const title = this.find(`[data-figure=${name}] b`).textContent, zeros = rows.flat().some(({ ref }) => !ref || this.isPadding(ref));
+      const size = `${shape(rows).join(" × ")}${zeros ? " with zeros" : ""}`;
+      this.find(`[data-figure=${name}] .size`).textContent = size;
+      this.grids[name].root.setAttribute("aria-label", `${title}, ${size}`);
+      this.grids[name].draw(rows.map((row, r) => row.map(({ ref }, c) => {
+        const window = this.started && isWindow(r, c);
+        return ref ? this.view(ref, { marks, window }) : { text: "0", value: 0, label: "inserted zero: 0", ref, kind: "gap", window, chosen: false };
+      })));
+    };
     const forX = kind === "x" || kind === "y" ? this.marks : none, forW = kind === "w" || kind === "y" ? this.marks : none;
     draw("upstream", upstream, forX, (r, c) => kind === "x" && within(r, c, i, j, reach[0] + 1, reach[1] + 1));
     draw("turned", turned, forX);
@@ -759,7 +771,7 @@ class Explorer {
     const { title, text, columns, rows, result } = this.started ? explain(this.layer, this.ref, this.before) : NOTHING_YET;
     this.find(".where").textContent = title;
     this.find(".text").replaceChildren(...coloured(text));
-    this.find(".details tr").replaceChildren(...(columns.length ? ["product", ...columns] : []).map((name) => element("th", { scope: "col" }, name)));
+    this.find(".details tr").replaceChildren(...(columns.length ? ["product", ...columns] : []).map((name) => element("th", { scope: "col" }, element("span", {}, name))));
     this.find(".details tbody").replaceChildren(...rows.map((row) => element("tr", {}, element("th", { scope: "row" }, row.letter),
       ...row.cells.map(([symbols, numbers]) => element("td", {}, element("span", { class: "symbols" }, ...coloured(symbols)), " ",
         element("span", { class: "numbers" }, numbers))))));
@@ -823,20 +835,24 @@ select, button { font: inherit; font-size: .8125rem; color: var(--ink); backgrou
 button { min-width: 2.1rem; padding: 0 .5rem; cursor: pointer; }
 svg { width: 14px; height: 14px; vertical-align: -2px; fill: currentColor; }
 .hint, .size, .count { color: var(--muted); font-size: .8125rem; }
-.hint { margin: .7rem 0; }
+.hint { margin: .6rem 0; }
 .scroll, .row { overflow-x: auto; padding: 4px; margin: -4px; }
-.panels { --least: 1.5rem; display: grid; grid-template-columns: repeat(3, auto); justify-content: start; gap: .5rem clamp(.5rem, 5cqi, 2.5rem); }
+.panels { --least: 1.5rem; display: grid; grid-template-columns: 1.5fr 1.1fr 1.1fr .9fr; gap: 0 1rem; }
 .panels.wide { --least: 2.3rem; }
-.panels figure { min-width: 3.7rem; }
-.way { grid-column: 1 / -1; font-size: .8125rem; font-weight: 600; color: var(--muted); border-bottom: 1px solid var(--line); }
-figcaption { contain: inline-size; min-height: 3.9em; margin-bottom: .3rem; font-size: .8125rem; line-height: 1.3; }
-.b figcaption { min-height: 0; margin-top: .6rem; }
-.row figcaption { min-height: 0; contain: none; }
-.size { display: block; }
+.panels figure { display: grid; grid-template-rows: subgrid; grid-row: 2 / span 2; }
+.panels [data-figure^=g] { grid-row: 5 / span 2; }
+.panels .x { grid-column: 1; } .panels .w { grid-column: 2; } .panels .y { grid-column: 3; } .panels .b { grid-column: 4; }
+.way { contain: inline-size; grid-column: 1 / -1; margin-bottom: .3rem; font-size: .8125rem; font-weight: 600; border-bottom: 1px solid var(--line); }
+figure ~ .way { margin-top: .7rem; }
+.way span { font-weight: 400; color: var(--muted); margin-inline-start: .5rem; }
+figcaption { contain: inline-size; min-width: 4.3rem; margin-bottom: .3rem; font-size: .8125rem; line-height: 1.3; }
+i { font-style: normal; white-space: nowrap; }
+.size { display: block; white-space: nowrap; font-size: .75rem; }
+.row figure { min-width: 7rem; }
 .x { --role: var(--input); } .w { --role: var(--kernel); } .y { --role: var(--output); } .b { --role: var(--kernel); }
 b, .symbols span, .text span, .result span, .check span { color: var(--role); }
-[role=grid] { --cell: clamp(var(--least), calc((100cqi - 5.5rem) / var(--all) - 2px), 2.3rem); display: grid; gap: 2px;
-  grid: auto-flow var(--cell) / repeat(var(--columns), var(--cell)); width: max-content; }
+[role=grid] { --cell: clamp(var(--least), calc((100cqi - 4.4rem) / var(--all) - 2px), 2.3rem); display: grid; gap: 2px; align-content: start;
+  grid: auto-flow max(var(--cell), 2rem) / repeat(var(--columns), var(--cell)); width: max-content; margin-inline-start: calc(var(--rim, 0) * (var(--cell) + 2px)); }
 .row [role=grid] { --cell: 1.75rem; }
 [role=row] { display: contents; }
 [role=gridcell] { position: relative; display: grid; place-items: center; border: 1px solid var(--line); border-radius: 4px; font-size: .8125rem;
@@ -846,14 +862,14 @@ b, .symbols span, .text span, .result span, .check span { color: var(--role); }
 .window { border: 1px solid var(--role); }
 .lit { border: 2px solid var(--role); background: color-mix(in srgb, var(--role) 16%, var(--paper)); color: var(--ink); font-weight: 600; }
 .target { border: 4px double var(--role); font-weight: 700; }
-.letter { position: absolute; top: 1px; inset-inline-end: 2px; font-size: .625rem; font-weight: 700; font-style: italic; color: var(--role); }
-.lit:not(.target) .value { transform: translate(-.12em, .22em); }
+.letter { position: absolute; top: 1px; inset-inline-end: 3px; font-size: .625rem; font-weight: 700; font-style: italic; color: var(--role); }
+.lit:not(.target) .value { transform: translateY(.4em); }
 [aria-selected=true] { outline: 2px solid var(--ink); outline-offset: 1px; z-index: 1; }
 [role=gridcell] input { position: absolute; inset: -3px auto -3px -3px; width: 3.2rem; border: 2px solid var(--role); padding: 0 .15rem; z-index: 2; text-align: center;
   font: inherit; font-size: 1rem; color: var(--ink); background: var(--paper); border-radius: 4px; }
 :focus-visible, fieldset input:focus-visible + span { outline: 3px solid var(--role, var(--input)); outline-offset: 2px; z-index: 1; }
 .player { gap: .35rem; margin-top: .9rem; }
-.details { height: calc(12.5rem + var(--rows) * 1.75rem); overflow: auto; margin-top: .8rem; padding-top: .7rem; border-top: 1px solid var(--line); }
+.details { height: calc(12.75rem + var(--rows) * 1.55rem); overflow: auto; margin-top: .8rem; padding-top: .7rem; border-top: 1px solid var(--line); }
 .where { font-weight: 600; }
 table { border-collapse: collapse; margin: .4rem 0; font-size: .875rem; }
 th, td { text-align: start; padding: .1rem .9rem .1rem 0; white-space: nowrap; vertical-align: top; }
@@ -870,8 +886,18 @@ section { margin-top: .8rem; }
 .sign { font-size: 1.25rem; color: var(--muted); }
 .live { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (prefers-reduced-motion: no-preference) { [role=gridcell] { transition: background-color .2s; } }
-@container (max-width: 34rem) { .card { padding: .75rem; } .numbers { display: block; margin: 0; } .details { height: calc(17rem + var(--rows) * 2.9rem); }
-  th, td { white-space: normal; padding-inline-end: .5rem; } }
+@container (max-width: 34rem) {
+  .card { padding: .75rem; }
+  .panels { grid-template-columns: repeat(3, auto); justify-content: space-between; gap: 0 .5rem; }
+  .panels .b { grid-column: 2 / -1; grid-row: 7 / span 2; margin-top: .5rem; }
+  .text { font-size: .875rem; }
+  table { font-size: .75rem; }
+  th, td { padding-inline-end: .4rem; }
+  thead th { white-space: normal; font-size: .6875rem; }
+  thead th:first-child span { display: none; }
+  .numbers { display: block; margin: 0; }
+  .details { height: calc(23.5rem + var(--rows) * 2.45rem); }
+}
 @media print { .strip, .player, .hint, .toggle { display: none; } }
 `;
 

@@ -1,4 +1,4 @@
-"""The backward explorer: choose a cell of one convolution layer and see which gradients flow through it, with numbers."""
+"""The backward explorer: choose a cell of one convolution layer, and see which gradients flow through it."""
 
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,6 @@ class BackwardExplorer(HybridWidget):
     ) -> None:
         given = {} if grad_output is None else {"grad_output": grad_output}
         super().__init__(x=x, weight=weight, stride=stride, padding=padding, dilation=dilation, **given)
-        if grad_output is None:
-            self.grad_output = _refit([], self.output_size)
 
     @property
     def output_size(self) -> tuple[int, int]:
@@ -75,6 +73,10 @@ class BackwardExplorer(HybridWidget):
         options = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
         rows, columns = (conv_output_size(size, kernel_size, **options) for size, kernel_size in sizes)
         return rows, columns
+
+    @traitlets.default("grad_output")
+    def _count(self) -> list[list[float]]:
+        return _refit([], self.output_size)
 
     @traitlets.validate("x", "weight", "stride", "padding", "dilation")
     def _fits(self, proposal: dict[str, Any]) -> Any:
