@@ -14,10 +14,10 @@ PHOTOS = ("chelsea",)
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return the 1,797 handwritten digits of 8 × 8 pixels: images (1797, 8, 8) from 0 to 1, labels (1797,) from 0 to 9.
+    """Return the 1,797 handwritten digits: images (1797, 8, 8) from 0 to 1, labels (1797,) from 0 to 9.
 
-    Each pixel counts the ink in a block of 4 × 4 of the scanned bitmap, 0 to 16, here divided by 16. Images are float64,
-    labels int64. Alpaydin and Kaynak (1998), test set of https://doi.org/10.24432/C50P49.
+    Each pixel counts the ink in a block of 4 × 4 of the scanned bitmap, 0 to 16, here divided by 16. Images are
+    float64, labels int64. Alpaydin and Kaynak (1998), test set of https://doi.org/10.24432/C50P49.
 
     >>> images, labels = digits()
     >>> images.shape, labels[:5]

@@ -213,7 +213,7 @@ class SGD:
             v = self.velocity[name]
             v *= self.momentum
             v += self.model.gradients[name] + self.weight_decay * p
-            p -= self.lr * v
+            np.subtract(p, self.lr * v, out=p)
 
 
 def he_normal(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
@@ -246,11 +246,11 @@ def accuracy(model: Layer, x: np.ndarray, target: np.ndarray) -> float:
 
 
 def digits_cnn(generator: np.random.Generator) -> Sequential:
-    """Return a small network for 8 × 8 digits: two convolutions, two poolings, one linear layer; 5,578 parameters.
+    """Return a small network for 8 × 8 digits: two convolutions, two poolings, one linear layer; 6,090 parameters.
 
     >>> model = digits_cnn(np.random.default_rng(0))
     >>> sum(p.size for p in model.parameters.values())
-    5578
+    6090
     """
     return Sequential(
         Conv2d(1, 16, 3, padding=1, generator=generator),

@@ -174,15 +174,17 @@ def pool_geometry(
     """Say where the windows of a pooling layer lie; `stride` defaults to `kernel_size`.
 
     With `ceil_mode` a last window may overhang the padded input, provided that it starts inside the input or the
-    padding before it, as in torch. As there, padding is at most half of the window's span at each end.
+    padding before it, as in torch. As there, padding is at most half of `kernel_size` at each end. Unlike there, a
+    window larger than the padded input is refused in ceil mode too, and so is a dilated one that sees only padding.
     """
     stride = kernel_size if stride is None else stride
     geometry = conv_geometry(input_size, kernel_size, stride=stride, padding=padding, dilation=dilation)
     output = list(geometry.output_size)
     for i, (size, span) in enumerate(zip(input_size, geometry.span, strict=True)):
         before, after = geometry.padding[i]
-        if max(before, after) > span // 2:
-            raise ValueError(f"padding is {padding!r}; expected at most {span // 2}, half of the window's span {span}")
+        half = geometry.kernel_size[i] // 2
+        if max(before, after) > half:
+            raise ValueError(f"padding is {padding!r}; expected at most {half}, half of kernel_size {kernel_size!r}")
         step = geometry.stride[i]
         if ceil_mode and (size + before + after - span) % step and output[i] * step < size + before:
             output[i] += 1

@@ -1,9 +1,11 @@
 """What all tests share: how hypothesis draws, and a browser for those that need one."""
 
-import shutil
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported; two workers share two cores
 
 # The same cases on every run, and no deadline that a slow machine could miss.
 settings.register_profile(
@@ -18,11 +20,12 @@ def browser():
     from playwright.sync_api import sync_playwright
     from widget_harness import CHROMIUM_FLAGS
 
-    executable = shutil.which("chromium")
+    from tools.system import chromium
+
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
+        opened = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from cnnlib import shapes
@@ -79,6 +80,14 @@ def transposed_convolutions(draw):
     return (draw(st.integers(1, 3)), in_channels, *size), (in_channels, draw(st.integers(1, 3)), *kernel), options
 
 
+def assume_a_pixel_in_every_window(size, kernel, options):
+    """Drop a draw in which a dilated window would step over the whole input."""
+    try:
+        shapes.pool_geometry(size, kernel, **options)
+    except ValueError as error:
+        assume("wholly" not in str(error))
+
+
 @st.composite
 def poolings(draw, *, dilated):
     """Return (x shape, kernel_size, options) of a pooling layer."""
@@ -86,11 +95,12 @@ def poolings(draw, *, dilated):
     dilation = draw(often(1, st.integers(2, 3))) if dilated else 1
     spans = [dilation * (k - 1) + 1 for k in kernel]
     stride = draw(often(None, pairs(1, 3)))
-    pad = [tuple(draw(st.integers(0, span // 2)) for _ in range(2)) for span in spans]
+    pad = [tuple(draw(st.integers(0, k // 2)) for _ in range(2)) for k in kernel]
     padding = draw(often(0, st.just(tuple(pad))))
     size = [span + draw(st.integers(0, 6)) for span in spans]
     options = {"stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
     if dilated:
+        assume_a_pixel_in_every_window(size, kernel, options | {"dilation": dilation})
         options["dilation"] = dilation
     else:
         options["count_include_pad"] = draw(st.booleans())

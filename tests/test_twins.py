@@ -88,7 +88,7 @@ def test_every_operator_has_its_backward():
     }
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(convolutions(), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES))
 def test_conv2d(layer, seed, dtype):
     x_size, weight_size, options = layer
@@ -122,7 +122,7 @@ def test_conv2d(layer, seed, dtype):
         assert adjoint_gap(centred, grad_output, weight, grads[1]) < 1e-12
 
 
-@settings(max_examples=150)
+@settings(max_examples=250)
 @given(transposed_convolutions(), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES))
 def test_conv_transpose2d(layer, seed, dtype):
     x_size, weight_size, options = layer
@@ -151,7 +151,7 @@ def test_conv_transpose2d(layer, seed, dtype):
         assert adjoint_gap(y - bias[:, None, None], grad_output, x, grads[0]) < 1e-12
 
 
-@settings(max_examples=150)
+@settings(max_examples=250)
 @given(poolings(dilated=True), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES), st.booleans())
 def test_max_pool2d(layer, seed, dtype, ties):
     size, kernel_size, options = layer
@@ -169,7 +169,7 @@ def test_max_pool2d(layer, seed, dtype, ties):
         agree(grad_x, by_autograd(lambda x: F.max_pool2d(x, kernel_size, **flat), tg, tx)[0])
 
 
-@settings(max_examples=150)
+@settings(max_examples=250)
 @given(poolings(dilated=False), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES))
 def test_avg_pool2d(layer, seed, dtype):
     size, kernel_size, options = layer

@@ -20,7 +20,9 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def relu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Let the gradient pass where x > 0. At the kink, x = 0, it is 0, as in torch; any value in [0, 1] is a subgradient.
+    """Let the gradient pass where x > 0. At the kink, x = 0, it is 0, as in torch.
+
+    Any value from 0 to 1 would be a subgradient there.
 
     >>> relu_backward(np.ones(3), np.array([-2.0, 0.0, 3.0]))
     array([0., 0., 1.])

@@ -96,7 +96,9 @@ def conv2d(
     dilation: IntOrTuple = 1,
     groups: int = 1,
 ) -> np.ndarray:
-    """Correlate images with filters: y[n, f, i, j] = b[f] + Σ_{c,u,v} x[n, c, i·s + u·d − p, j·s + v·d − p] w[f, c, u, v].
+    """Correlate images with filters.
+
+    y[n, f, i, j] = b[f] + Σ_{c,u,v} x[n, c, i·s + u·d − p, j·s + v·d − p] · w[f, c, u, v], zeros beyond the border.
 
     x (N, C, H, W), weight (C_out, C // groups, kh, kw), bias (C_out,) → (N, C_out, H_out, W_out). Options as in
     `torch.nn.functional.conv2d`; `padding` may also be ((top, bottom), (left, right)). A flat pair is (height, width).

@@ -1,0 +1,47 @@
+"""The images that come with the package."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from cnnlib import data
+
+
+def test_the_digits_are_those_of_uci():
+    images, labels = data.digits()
+    assert images.shape == (1797, 8, 8)
+    assert images.dtype == np.float64
+    assert labels.dtype == np.int64
+    assert np.array_equal(np.unique(images * 16), np.arange(17))
+    assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    sums = (images * 16).reshape(1797, 64) @ np.arange(1, 65)
+    assert hashlib.sha256(sums.astype("<i8").tobytes()).hexdigest()[:16] == "e8cd70febe486c53"
+
+
+def test_a_split_is_a_partition_by_class_and_depends_on_its_generator_alone():
+    _, labels = data.digits()
+    train, test = data.split(labels, 0.2, np.random.default_rng(0))
+    assert sorted([*train, *test]) == list(range(1797))
+    assert abs(len(test) - 1797 / 5) < 5
+    for label in range(10):
+        assert round(0.2 * (labels == label).sum()) == (labels[test] == label).sum()
+    np.random.seed(1)  # noqa: NPY002 — the global state must not matter
+    again = data.split(labels, 0.2, np.random.default_rng(0))
+    assert np.array_equal(train, again[0])
+    assert not np.array_equal(train, data.split(labels, 0.2, np.random.default_rng(1))[0])
+
+
+@pytest.mark.parametrize("held_out", [0, 1, -0.5, 20])
+def test_a_bad_fraction_is_named(held_out):
+    with pytest.raises(ValueError, match=f"held_out is {held_out}; expected a fraction"):
+        data.split(np.zeros(4, int), held_out, np.random.default_rng(0))
+
+
+def test_the_photograph():
+    image = data.photo("chelsea")
+    assert image.shape == (200, 300, 3)
+    assert 0 <= image.min() < 0.1
+    assert 0.7 < image.max() <= 1
+    with pytest.raises(ValueError, match="name is 'dog'; expected one of 'chelsea'"):
+        data.photo("dog")

@@ -1,0 +1,50 @@
+"""The fully connected layer: by hand, gradcheck, refusals."""
+
+import numpy as np
+import pytest
+import torch
+from backends import both
+
+from cnnlib import nn_torch, ops_numpy
+from cnnlib.testing import adjoint_gap, assert_close
+
+
+@both
+def test_by_hand(backend):
+    x, weight, bias = backend.array([[1, 2], [3, 4]]), backend.array([[1, 10], [0, -1]]), backend.array([0, 100])
+    assert_close(backend.ops.linear(x, weight, bias), backend.array([[21, 98], [43, 96]]), rtol=0)
+    grads = backend.ops.linear_backward(backend.array([[1, 0], [0, 1]]), x, weight)
+    for grad, expected in zip(grads, ([[1, 10], [0, -1]], [[1, 2], [3, 4]], [1, 1]), strict=True):
+        assert_close(grad, backend.array(expected), rtol=0)
+
+
+def test_the_backward_is_the_transpose():
+    x, weight, grad_output = (np.random.default_rng(0).normal(size=s) for s in ((3, 5), (4, 5), (3, 4)))
+    grad_x, grad_weight, _ = ops_numpy.linear_backward(grad_output, x, weight)
+    y = ops_numpy.linear(x, weight)
+    assert adjoint_gap(y, grad_output, x, grad_x) < 1e-12
+    assert adjoint_gap(y, grad_output, weight, grad_weight) < 1e-12
+
+
+def test_gradcheck_passes():
+    generator = torch.Generator().manual_seed(0)
+    values = [
+        torch.randn(*s, dtype=torch.float64, generator=generator, requires_grad=True) for s in ((2, 3, 4), (5, 4), (5,))
+    ]
+    assert torch.autograd.gradcheck(nn_torch.LinearFunction.apply, values)
+
+
+@both
+def test_bad_input_is_named(backend):
+    ops, array = backend.ops, backend.array
+    x, weight = array(np.ones((2, 3))), array(np.ones((4, 3)))
+    for call, message in (
+        (lambda: ops.linear(array(np.ones((2, 5))), weight), r"x has shape \(2, 5\); expected 3 in its last axis"),
+        (lambda: ops.linear(array(1.0), weight), r"x has shape \(\); expected 3"),
+        (lambda: ops.linear(x, array(np.ones(3))), r"weight has shape \(3,\); expected 2 axes"),
+        (lambda: ops.linear(x, weight, array(np.ones(3))), r"bias has shape \(3,\); expected \(4,\)"),
+        (lambda: ops.linear(x, array(np.ones((4, 3)), "float32")), "weight has dtype float32; expected float64"),
+        (lambda: ops.linear_backward(x, x, weight), r"grad_output has shape \(2, 3\); expected \(2, 4\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

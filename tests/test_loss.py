@@ -1,0 +1,76 @@
+"""Cross-entropy: by hand, at extremes, gradcheck, refusals."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from backends import both
+
+from cnnlib import nn_torch, ops_numpy
+from cnnlib.testing import assert_close, check_gradients
+
+
+@both
+def test_by_hand(backend):
+    logits = backend.array([[0, np.log(3)]])
+    target = backend.array([0], "int64")
+    assert_close(backend.ops.cross_entropy(logits, target), backend.array(np.log(4)))
+    grad = backend.ops.cross_entropy_backward(2.0, logits, target)
+    assert_close(grad, backend.array([[-1.5, 1.5]]))  # p − y, doubled
+
+
+@both
+def test_it_does_not_overflow(backend):
+    logits = backend.array([[1e4, -1e4, 0], [-1e4, 1e4, 0]])
+    target = backend.array([1, 1], "int64")
+    assert_close(backend.ops.cross_entropy(logits, target, reduction="none"), backend.array([2e4, 0]), rtol=0)
+    grad = backend.ops.cross_entropy_backward(1.0, logits, target, reduction="sum")
+    assert_close(grad, backend.array([[1, -1, 0], [0, 0, 0]]), rtol=0)
+
+
+@both
+def test_an_impossible_class_costs_nothing_where_it_is_not_the_target(backend):
+    loss = backend.ops.cross_entropy(backend.array([[0, -np.inf]]), backend.array([0], "int64"))
+    assert_close(loss, backend.array(0.0), rtol=0)
+
+
+@both
+def test_when_all_is_ignored_the_mean_is_not_a_number(backend):
+    logits, target = backend.array([[1, 2]]), backend.array([-100], "int64")
+    assert np.isnan(float(backend.ops.cross_entropy(logits, target)))
+    assert np.isnan(float(F.cross_entropy(torch.zeros(1, 2), torch.tensor([-100]))))
+
+
+def test_gradients_are_those_of_finite_differences():
+    generator = np.random.default_rng(0)
+    logits, target = generator.normal(size=(5, 4)), np.array([0, 3, 1, -100, 2])
+    options = {"weight": generator.uniform(0.5, 2, 4), "label_smoothing": 0.1}
+    grad = ops_numpy.cross_entropy_backward(1.0, logits, target, **options)
+    check_gradients(lambda z: ops_numpy.cross_entropy(z, target, **options), [grad], [logits], np.ones(()))
+
+
+def test_gradcheck_passes():
+    logits = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: nn_torch.CrossEntropyFunction.apply(z, torch.tensor([0, 3, 1])), logits)
+
+
+@both
+def test_bad_input_is_named(backend):
+    ops, array = backend.ops, backend.array
+    logits, target = array(np.ones((2, 3))), array([0, 1], "int64")
+    for call, message in (
+        (lambda: ops.cross_entropy(array(np.ones(3)), target), r"logits has shape \(3,\); expected \(N, C\)"),
+        (lambda: ops.cross_entropy(logits, array([0.0, 1.0])), "target is .*float64"),
+        (lambda: ops.cross_entropy(logits, array([0], "int64")), r"target is .*\(1,\); expected class indices"),
+        (lambda: ops.cross_entropy(logits, [0, 1]), "target is list"),
+        (lambda: ops.cross_entropy(logits, array([0, 3], "int64")), "target holds 3; expected classes from 0 to 2"),
+        (lambda: ops.cross_entropy(logits, target, reduction="max"), "reduction is 'max'; expected one of 'mean'"),
+        (lambda: ops.cross_entropy(logits, target, label_smoothing=2), "label_smoothing is 2; expected"),
+        (lambda: ops.cross_entropy(logits, target, weight=array(np.ones(2))), r"weight has shape \(2,\); expected"),
+        (
+            lambda: ops.cross_entropy_backward(array(np.ones(2)), logits, target),
+            r"grad_output has shape \(2,\); expected \(\) for reduction 'mean'",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -1,0 +1,159 @@
+"""The tests can fail: each classic mistake, put into the library's source, makes a named test fail.
+
+A mutant is the module's own source with one line changed, executed in the module's place and taken out again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import test_conv
+import test_loss
+import test_pool
+from backends import BACKENDS
+
+NUMPY, TORCH = BACKENDS
+
+# name: (module, the line, the mistake, the test that must fail, its arguments)
+MUTANTS = {
+    "flip the kernel": (
+        "ops_numpy.conv",
+        "windows = patches(x, geometry)",
+        "windows = patches(x, geometry)[..., ::-1, ::-1]",
+        (test_conv.test_worked_examples, NUMPY, "conv2d"),
+    ),
+    "flip the kernel in torch": (
+        "ops_torch.conv",
+        "F.pad(x, _pads(geometry.padding)), weight,",
+        "F.pad(x, _pads(geometry.padding)), weight.flip(2, 3),",
+        (test_conv.test_worked_examples, TORCH, "conv2d"),
+    ),
+    "transpose the kernel": (
+        "ops_numpy.conv",
+        "y = rows @ _columns(x, geometry, groups)",
+        "y = weight.swapaxes(2, 3).reshape(rows.shape) @ _columns(x, geometry, groups)",
+        (test_conv.test_worked_examples, NUMPY, "conv2d"),
+    ),
+    "transpose the kernel in the plain loops": (
+        "ops_numpy.conv",
+        "weight[f, c, u, v]",
+        "weight[f, c, v % kh, u % kw]",
+        (test_conv.test_worked_examples, NUMPY, "conv2d_naive"),
+    ),
+    "shift the padding by one": (
+        "ops_numpy._windows",
+        "pads = [(start, end) for (start, _), end in",
+        "pads = [(start + 1, end - 1) if end else (start, end) for (start, _), end in",
+        (test_conv.test_padding_goes_where_it_is_asked, NUMPY),
+    ),
+    "shift the padding by one in torch": (
+        "ops_torch.conv",
+        "for pair in reversed(padding) for amount in pair]",
+        "for pair in reversed(padding) for amount in reversed(pair)]",
+        (test_conv.test_padding_goes_where_it_is_asked, TORCH),
+    ),
+    "swap the axes of the padding": (
+        "ops_torch.conv",
+        "for pair in reversed(padding)",
+        "for pair in padding",
+        (test_conv.test_padding_goes_where_it_is_asked, TORCH),
+    ),
+    "split a pooling tie": (
+        "ops_numpy.pool",
+        "np.add.at(grad_x, (planes, winners), gradients)",
+        "[np.add.at(grad_x, (planes, (winners + k) % (H * W)), gradients / 2) for k in (0, 1)]",
+        (test_pool.test_the_first_maximum_wins_a_tie, NUMPY),
+    ),
+    "let the last maximum win": (
+        "ops_numpy.pool",
+        "values.argmax(-1)",
+        "taps - 1 - values[..., ::-1].argmax(-1)",
+        (test_pool.test_the_first_maximum_wins_a_tie, NUMPY),
+    ),
+    "overwrite where windows overlap": (
+        "ops_numpy.pool",
+        "np.add.at(grad_x, (planes, winners), gradients)",
+        "grad_x[planes, winners] = gradients",
+        (test_pool.test_the_first_maximum_wins_a_tie, NUMPY),
+    ),
+    "drop the batch sum of the weights": (
+        "ops_numpy.conv",
+        "products.sum(axis=0)",
+        "products[0]",
+        (test_conv.test_gradients_are_those_of_finite_differences, {}),
+    ),
+    "average the batch instead of summing it": (
+        "ops_numpy.conv",
+        "products.sum(axis=0)",
+        "products.mean(axis=0)",
+        (test_conv.test_gradients_are_those_of_finite_differences, {}),
+    ),
+    "forget the stride of the upstream gradient": (
+        "ops_torch.conv",
+        "stride=geometry.dilation,\n        dilation=geometry.stride,",
+        "stride=geometry.dilation,\n        dilation=1,",
+        (test_conv.test_gradcheck_passes, {"stride": 2, "padding": 1}),
+    ),
+    "flip the kernel in the gradient of the input": (
+        "ops_torch.conv",
+        "full = F.conv_transpose2d(grad_output, weight,",
+        "full = F.conv_transpose2d(grad_output, weight.flip(2, 3),",
+        (test_conv.test_gradcheck_passes, {}),
+    ),
+    "count the padding in a mean": (
+        "shapes",
+        "low, high = (-before, size + after) if count_include_pad else (0, size)",
+        "low, high = (-before, size + after)",
+        (test_pool.test_the_mean_at_the_border, NUMPY),
+    ),
+    "let exp overflow": (
+        "ops_numpy.loss",
+        "shifted = x - x.max(-1, keepdims=True)",
+        "shifted = x",
+        (test_loss.test_it_does_not_overflow, NUMPY),
+    ),
+}
+
+
+@contextmanager
+def mutant(name, line, mistake):
+    """Execute a module with one line changed, in place, and rebind what others took from it."""
+    module = importlib.import_module(f"cnnlib.{name}")
+    source = inspect.getsource(module)
+    assert source.count(line) == 1, f"{line!r} stands {source.count(line)} times in {name}"
+    kept = dict(vars(module))
+    exec(compile(source.replace(line, mistake), module.__file__, "exec"), vars(module))
+    changed = {id(kept[k]): v for k, v in vars(module).items() if inspect.isfunction(v) and k in kept}
+    users = [m for n, m in sys.modules.items() if n.startswith("cnnlib") and m is not module]
+    bound = [(m, k, v) for m in users for k, v in vars(m).items() if id(v) in changed]
+    for user, key, value in bound:
+        setattr(user, key, changed[id(value)])
+    try:
+        yield
+    finally:
+        vars(module).update(kept)
+        for user, key, value in bound:
+            setattr(user, key, value)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_mistake_is_caught(name):
+    module, line, mistake, (test, *arguments) = MUTANTS[name]
+    test(*arguments)
+    with mutant(module, line, mistake), np.errstate(all="ignore"):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 — gradcheck and assert_close have errors of their own
+            test(*arguments)
+        assert isinstance(caught.value, (AssertionError, *comparison_errors())), caught.value
+    test(*arguments)
+
+
+def comparison_errors():
+    """Return what a failing comparison raises besides AssertionError."""
+    from torch.autograd.gradcheck import GradcheckError
+
+    return (GradcheckError,)
