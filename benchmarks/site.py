@@ -1,8 +1,8 @@
 """Measure the built site with Lighthouse and axe: ``python -m benchmarks.site [PAGE …] [--runs 3]``.
 
 Pages are paths under ``_build/html``; without any, every page is measured. Lighthouse comes from the npm registry into
-``_build/lighthouse``, with the node of the wheel in requirements-book.txt; Chromium is the system's. Results, with where
-they come from, go to ``benchmarks/results/site.csv``.
+``_build/lighthouse``, with the node of the wheel in requirements-book.txt; Chromium is the system's. Results, with
+where they come from, go to ``benchmarks/results/site.csv``.
 """
 
 import argparse
@@ -47,7 +47,17 @@ def install_lighthouse() -> Path:
     script = folder / "node_modules" / "lighthouse" / "cli" / "index.js"
     if not script.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, f"lighthouse@{LIGHTHOUSE_VERSION}"]
+        npm = Path(node_directory()).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        command = [
+            "node",
+            npm,
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            folder,
+            f"lighthouse@{LIGHTHOUSE_VERSION}",
+        ]
         subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL)
     return script
 

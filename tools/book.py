@@ -3,8 +3,10 @@
 Needs ``requirements-book.txt`` only. Every warning is an error, and the exit status says so.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -30,7 +32,18 @@ def build(root: Path) -> int:
         shutil.rmtree(root / "_build" / old, ignore_errors=True)
     command = [Path(sysconfig.get_path("scripts")) / "jupyter-book", "build", root, "-W", "-n", "--keep-going", "-q"]
     environment = {**os.environ, "PATH": f"{node_directory()}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(command, env=environment, check=False).returncode
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        try:
+            return process.wait()
+        finally:
+            end_group(process.pid)
+
+
+def end_group(group: int) -> None:
+    """End what a build that failed may leave running: the node process that renders maths holds its output open."""
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def main() -> int:

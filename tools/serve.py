@@ -33,7 +33,7 @@ class Handler(SimpleHTTPRequestHandler):
         self.end_headers()
         return BytesIO(data)
 
-    def log_message(self, format, *args):  # noqa: A002 - the name is the base class's
+    def log_message(self, format, *args):
         """Say nothing: tests and measurements print their own findings."""
 
 

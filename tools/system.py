@@ -1,6 +1,7 @@
 """The programs that tests need from the system: Chromium for the site, bubblewrap for the grading sandbox.
 
-``python -m tools.system`` installs what is missing with apt-get where it may (Debian, Ubuntu), or names it and the command.
+``python -m tools.system`` installs what is missing with apt-get where it may (Debian, Ubuntu); elsewhere it names what
+is missing and the command to type.
 """
 
 import os

@@ -1,1 +1,40 @@
+// What this site does beyond its theme: boxes that scroll can be reached by keyboard, code can be copied, hints print open.
+(() => {
+  const SCROLLERS = "div.math, .bd-article table, .output.text_plain, .output.text_html, div.highlight pre";
 
+  function makeScrollersFocusable() {
+    for (const box of document.querySelectorAll(SCROLLERS)) {
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  }
+
+  async function copy(button, block) {
+    await navigator.clipboard.writeText(block.querySelector("pre").innerText);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  }
+
+  function addCopyButtons() {
+    for (const block of document.querySelectorAll("div.cell_input div.highlight")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "copy";
+      button.textContent = "Copy";
+      button.addEventListener("click", () => copy(button, block));
+      block.append(button);
+    }
+  }
+
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll(".bd-article details:not([open])")];
+    for (const details of closed) details.open = true;
+  });
+  addEventListener("afterprint", () => { for (const details of closed) details.open = false; });
+
+  // The theme does the same at load for `pre` alone, and says -1 where nothing scrolls.
+  addEventListener("load", () => setTimeout(makeScrollersFocusable));
+  addEventListener("resize", makeScrollersFocusable);
+  document.addEventListener("DOMContentLoaded", () => (window.requestIdleCallback ?? setTimeout)(addCopyButtons));
+})();

@@ -20,5 +20,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", claims.insert_ledger)
     app.connect("doctree-read", figures.describe)
     app.connect("html-page-context", pages.add_context)
-    app.connect("build-finished", finish.finish)
+    app.connect("build-finished", finish.finish, priority=900)  # after the theme has written its pygments.css
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -54,7 +54,7 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 def complete_images(html: str, page: Path) -> str:
-    """Give the images of a page the size of their files, and let all but the first wait until they are near the view."""
+    """Give the images of a page the size of their files, and let all but the first wait until they come near."""
     seen = 0
 
     def complete(match: re.Match) -> str:

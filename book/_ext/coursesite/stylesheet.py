@@ -12,6 +12,11 @@ WORD = re.compile(r"[A-Za-z][\w-]*")
 NAME = r"-?[A-Za-z_][\w-]*"
 SIMPLE = re.compile(rf"(?P<kind>[.#]?)(?P<name>{NAME})")
 IGNORED = re.compile(r"\[[^\]]*\]|::?[\w-]+|\\.")
+# Parts of the theme that its scripts name and this site does not have.
+NEVER = re.compile(
+    r"dropdown|list-group|version-|header-announcement|collapse-sidebar|expand-sidebar|\.margin|\.sidebar\b"
+)
+STRING = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|`[^`]*`")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -33,11 +38,14 @@ class Vocabulary(HTMLParser):
                 self.names.add(f"#{value}")
 
     def add_script(self, text: str) -> None:
-        """Note every word of a script: it may become a class, an id or a tag."""
-        self.script_words.update(WORD.findall(text))
+        """Note the words of a script's strings: each may become a class, an id or a tag."""
+        for string in STRING.findall(text):
+            self.script_words.update(WORD.findall(string))
 
     def allows(self, selector: str) -> bool:
         """Say whether an element that ``selector`` selects can occur."""
+        if NEVER.search(selector):
+            return False
         plain = IGNORED.sub(" ", without_parentheses(selector))
         return all(
             match["kind"] + match["name"] in self.names or match["name"] in self.script_words
@@ -130,6 +138,14 @@ def drop_unreferenced(css: str) -> str:
         if shorter == css:
             break
         css = shorter
+    css = "".join(
+        ""
+        if prelude.startswith("@keyframes") and not re.search(rf"animation[^;}}]*\b{re.escape(prelude[11:])}\b", css)
+        else f"{prelude}{{{content}}}"
+        if content is not None
+        else f"{prelude};"
+        for prelude, content in blocks(css)
+    )
     declarations = re.sub(r"@font-face\{[^}]*\}", "", css)
     css = re.sub(
         r"@font-face\{[^}]*?font-family:\s*[\"']?([^\"';}]+)[\"']?[^}]*\}",
