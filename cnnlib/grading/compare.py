@@ -22,9 +22,10 @@ class PartMark:
     title: str
     earned: int
     points: int
-    message: str = ""  # where the answer differs
+    call: str = ""  # the first call that went wrong
+    message: str = ""  # where its answer differs
     diagnosis: str = ""  # the mistake, where it is recognised
-    arguments: Arguments | None = None  # of the call that `message` speaks of
+    arguments: Arguments | None = None  # of that call
 
     @property
     def passed(self) -> bool:
@@ -37,14 +38,11 @@ def mark_part(question: Question, part: Part, calls: list[Arguments], answers: l
     expected = [expected_arrays(question, question.reference, call) for call in calls]
     for call, answer, right in zip(calls, answers, expected, strict=True):
         if isinstance(answer, str):
-            message = f"{show_call(question, call)}: {answer}"
-        else:
-            where = _first_difference(question, part, answer, right)
-            if not where:
-                continue
-            message = f"{show_call(question, call)}: {where}"
+            message = answer
+        elif not (message := _first_difference(question, part, answer, right)):
+            continue
         diagnosis = diagnose(question, part, calls, answers, expected)
-        return PartMark(part.title, 0, part.points, message, diagnosis, call)
+        return PartMark(part.title, 0, part.points, show_call(question, call), message, diagnosis, call)
     return PartMark(part.title, part.points, part.points)
 
 

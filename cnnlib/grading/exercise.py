@@ -43,9 +43,9 @@ class Report:
         failed = [part for part in self.parts if not part.passed]
         if not failed:
             return "\n".join([*lines, "All parts are right on these inputs; run it again for others."])
-        lines += ["", f"First to go wrong, in “{failed[0].title}”:", f"  {failed[0].message}"]
+        lines += ["", f"First to go wrong, in “{failed[0].title}”:", f"  {failed[0].call}", f"  {failed[0].message}"]
         if failed[0].diagnosis:
-            lines += [f"  {failed[0].diagnosis}"]
+            lines += ["", failed[0].diagnosis]
         lines += [
             "",
             f"The same inputs again: seed={self.seed}. The arguments of that call: .arguments of this report.",

@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnlib.grading import sandbox
 from cnnlib.grading.compare import PartMark, mark_part
-from cnnlib.grading.runner import pack
+from cnnlib.grading.runner import SECONDS, pack
 from cnnlib.grading.spec import Arguments, Arrays, Assignment, Question
 from cnnlib.grading.submission import Submission
 from cnnlib.grading.wire import WireError, printable, read_answers, read_frame
@@ -92,7 +92,9 @@ def mark_question(
     """Mark the answers to one question; without answers it earns nothing."""
     if answers is None:
         reason = problem or f"{question.function} ended the process, or froze it: there is no answer."
-        return QuestionMark(question, tuple(PartMark(part.title, 0, part.points, reason) for part in question.parts))
+        return QuestionMark(
+            question, tuple(PartMark(part.title, 0, part.points, message=reason) for part in question.parts)
+        )
     parts = zip(question.parts, drawn, answers, strict=True)
     return QuestionMark(question, tuple(mark_part(question, part, calls, given) for part, calls, given in parts))
 
@@ -117,6 +119,7 @@ def _ask(
     arrays: dict[str, np.ndarray] = {}
     request = {
         "cells": list(cells),
+        "seconds": SECONDS,
         "questions": [_request(question, drawn[question.name], arrays) for question in questions],
     }
     answers: dict[str, list[list[Arrays | str]]] = {}

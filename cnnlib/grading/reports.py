@@ -8,6 +8,7 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,22 +98,30 @@ def feedback(mark: Mark) -> str:
         lines += ["## While the cells were read", ""]
         lines += ["Only the standard library and NumPy are there when an answer is marked.", ""]
         lines += [f"- {_code(note)}" for note in mark.notes] + [""]
-    return "\n".join(lines)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
 
 def _question_lines(mark: QuestionMark) -> list[str]:
     question = mark.question
     lines = [f"## {question.name} · {question.title}: {mark.earned} of {question.points}", ""]
+    if mark.earned == 0 and len({(part.message, part.diagnosis) for part in mark.parts}) == 1:
+        return [*lines, *_explanation(mark.parts[0])]  # the same everywhere: said once
+    told = ""
     for part in mark.parts:
         lines.append(f"- **{'right' if part.passed else 'wrong'}** · {part.title} ({part.earned} of {part.points})")
-        lines += [f"  {line}" for line in _explanation(part)]
+        again = part.diagnosis and part.diagnosis == told
+        shown = replace(part, diagnosis="The same mistake again.") if again else part
+        lines += [f"  {line}".rstrip() for line in _explanation(shown)]
+        told = part.diagnosis or told
     return lines
 
 
 def _explanation(part: PartMark) -> list[str]:
+    """Return what is said of a part that is not right: the mistake, then the call where it shows."""
     if part.passed:
         return []
-    return ["", _code(part.message), "", *([part.diagnosis, ""] if part.diagnosis else [])]
+    shown = [_code(part.call) + ":"] if part.call else []
+    return ["", *([part.diagnosis, ""] if part.diagnosis else []), *shown, _code(part.message), ""]
 
 
 def _code(text: str) -> str:
@@ -147,6 +156,7 @@ def own_form(mark: Mark) -> dict[str, Any]:
                         "title": part.title,
                         "points": part.earned,
                         "of": part.points,
+                        "call": part.call,
                         "message": part.message,
                         "diagnosis": part.diagnosis,
                     }

@@ -22,9 +22,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-LOAD_SECONDS = 8.0  # to read all cells
-CALL_SECONDS = 3.0  # for one call
-QUESTION_SECONDS = 5.0  # for all calls of a question
+SECONDS = {"load": 8.0, "call": 3.0, "question": 5.0}  # for all cells, for one call, for all calls of a question
 NOBODY = 65534
 JSON_KEY = "json"
 TEXT_LIMIT = 300  # characters of an error message
@@ -103,11 +101,11 @@ def parse_cell(source: str, name: str) -> ast.Module:
         return ast.parse(without_magics(source), name)
 
 
-def load(cells: list[str], namespace: dict[str, Any]) -> list[str]:
+def load(cells: list[str], namespace: dict[str, Any], seconds: float) -> list[str]:
     """Run the cells statement by statement, so that one that fails costs only itself; return what went wrong."""
     notes: list[str] = []
     try:
-        alarm(LOAD_SECONDS)
+        alarm(seconds)
         for number, source in enumerate(cells, 1):
             name = f"cell {number}"
             try:
@@ -124,7 +122,7 @@ def load(cells: list[str], namespace: dict[str, Any]) -> list[str]:
                 except BaseException as error:  # SystemExit and KeyboardInterrupt included
                     notes.append(describe_error(error))
     except OutOfTimeError:
-        notes.append(f"the cells took more than {LOAD_SECONDS:g} s: reading stopped")
+        notes.append(f"the cells took more than {seconds:g} s: reading stopped")
     alarm(0)
     return notes[:20]
 
@@ -154,13 +152,13 @@ def call(function: Callable[..., object], arguments: list[Any], outputs: int, se
 
 
 def answer_question(
-    question: dict[str, Any], drawn: dict[str, np.ndarray], namespace: dict[str, Any]
+    question: dict[str, Any], drawn: dict[str, np.ndarray], namespace: dict[str, Any], seconds: dict[str, float]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Call the function of one question on all its drawn arguments."""
     answers: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     function = namespace.get(question["function"])
-    end = time.monotonic() + QUESTION_SECONDS
+    end = time.monotonic() + seconds["question"]
     for i, arguments in enumerate(question["calls"]):
         values = [drawn[a["array"]].copy() if isinstance(a, dict) else a for a in arguments]
         left = end - time.monotonic()
@@ -169,7 +167,7 @@ def answer_question(
         elif left <= 0:
             answers.append({"error": "it was not called: earlier calls had used up the time"})
         else:
-            result = call(function, values, question["outputs"], min(left, CALL_SECONDS))
+            result = call(function, values, question["outputs"], min(left, seconds["call"]))
             if isinstance(result, str):
                 answers.append({"error": result})
                 continue
@@ -224,9 +222,9 @@ def main() -> None:
     send(out, {"ready": True})
     pretend_cnnlib()
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    send(out, {"notes": load(request["cells"], namespace)})
+    send(out, {"notes": load(request["cells"], namespace, request["seconds"]["load"])})
     for question in request["questions"]:
-        send(out, *answer_question(question, drawn, namespace))
+        send(out, *answer_question(question, drawn, namespace, request["seconds"]))
     os._exit(0)
 
 

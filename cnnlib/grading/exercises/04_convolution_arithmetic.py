@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from cnnlib.grading.exercises import convolution_mistakes as mistakes
@@ -22,17 +24,21 @@ def sizes(size: int, kernel_size: int, stride: int, padding: int, dilation: int)
 def draw_sizes(
     rng: np.random.Generator, strides: list[int], paddings: list[int], dilations: list[int]
 ) -> list[Arguments]:
-    """Draw axes for each stride with no leftover, the largest leftover and any, so that no rounding gets by."""
-    calls = []
-    for stride in strides:
-        for leftover in sorted({0, stride - 1, int(rng.integers(stride))}):
-            kernel_size, windows = int(rng.integers(2, 6)), int(rng.integers(3, 7))
-            padding, dilation = int(rng.choice(paddings)), int(rng.choice(dilations))
+    """Draw axes: each stride with each leftover, padding and dilation, so that no wrong rounding gets by."""
+    calls: list[Arguments] = []
+    first = int(rng.integers(4))
+    for stride, padding, dilation in product(strides, paddings, dilations):
+        for leftover in range(stride):
+            kernel_size, windows = 2 + (first + len(calls)) % 4, int(rng.integers(4, 8))
             padded = dilation * (kernel_size - 1) + 1 + (windows - 1) * stride + leftover
-            padding = min(padding, (padded - 1) // 2)
-            size = padded - 2 * padding
             calls.append(
-                {"size": size, "kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+                {
+                    "size": padded - 2 * padding,
+                    "kernel_size": kernel_size,
+                    "stride": stride,
+                    "padding": padding,
+                    "dilation": dilation,
+                }
             )
     return calls
 
@@ -52,10 +58,10 @@ OUTPUT_SIZE = Question(
     outputs=("windows", "leftover"),
     reference=sizes,
     parts=(
-        Part("windows: stride 1, with padding", 1, lambda rng: draw_sizes(rng, [1] * 6, [0, 1, 2, 3], [1]), output=0),
-        Part("windows: strides", 1, lambda rng: draw_sizes(rng, [2, 3, 4, 5], [0, 1, 2], [1]), output=0),
-        Part("windows: dilation", 1, lambda rng: draw_sizes(rng, [1, 2, 3], [0, 1], [2, 3]), output=0),
-        Part("leftover", 1, lambda rng: draw_sizes(rng, [1, 2, 3, 5], [0, 1, 2], [1, 2, 3]), output=1),
+        Part("windows: stride 1, with padding", 1, lambda rng: draw_sizes(rng, [1], [0, 1, 1, 2, 2], [1]), output=0),
+        Part("windows: strides", 1, lambda rng: draw_sizes(rng, [2, 3, 4, 5], [0], [1]), output=0),
+        Part("windows: dilation", 1, lambda rng: draw_sizes(rng, [1], [0], [2, 2, 3, 3]), output=0),
+        Part("leftover", 1, lambda rng: draw_sizes(rng, [2, 3, 4], [0, 1], [1, 2]), output=1),
     ),
     mistakes=mistakes.OUTPUT_SIZE,
     laws=(
@@ -202,13 +208,17 @@ def tells_apart(kernels: np.ndarray) -> np.ndarray:
 
 def draw_kernels(rng: np.random.Generator, kh: int, kw: int) -> Arguments:
     """Draw a shuffled stack (M, kh, kw) with every symmetry that might be taken for the right one."""
-    kernels = []
-    for _ in range(3):
+    kernels: list[np.ndarray] = []
+    for _ in range(4):
         a = rng.integers(-4, 5, size=(kh, kw)).astype(float)
         turned = a[::-1, ::-1]
-        kernels += [a, a + turned, a - turned, a + a[::-1], a + a[:, ::-1]]
+        mirrored = a + a[::-1]
+        kernels += [a, a + turned, a - turned, mirrored, a + a[:, ::-1], mirrored + mirrored[:, ::-1]]
         kernels.append(a + a.T if kh == kw else a + turned)
-    return {"kernels": np.stack([kernels[i] for i in rng.permutation(len(kernels))])}
+    shuffled = [kernels[i] for i in rng.permutation(len(kernels))]
+    middle = rng.integers(-4, 5, size=(kh, kw)).astype(float)
+    shuffled.insert(len(shuffled) // 2, middle + middle[::-1, ::-1])  # reversing the whole stack leaves it in place
+    return {"kernels": np.stack(shuffled)}
 
 
 WHICH_KERNELS = Question(

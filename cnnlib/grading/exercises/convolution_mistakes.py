@@ -51,6 +51,10 @@ def _all_uncovered_by_steps(
 
 
 OUTPUT_SIZE = (
+    Mistake(
+        "Your leftover is always 0, but the last window need not reach the end.",
+        lambda n, k, s, p, d: (_sizes(n + 2 * p, d * (k - 1) + 1, s)[0], 0),
+    ),
     Mistake("Padding was ignored.", lambda n, k, s, p, d: _sizes(n, d * (k - 1) + 1, s)),
     Mistake(
         "Padding was added on one side only: there is as much at both ends.",
@@ -215,7 +219,7 @@ WHICH_KERNELS = (
     ),
     Mistake(
         "You took a kernel that changes sign for one that stays: its two outputs differ by their sign.",
-        lambda k: _differs(abs(k), abs(k[:, ::-1, ::-1])),
+        lambda k: _differs(k, k[:, ::-1, ::-1]) & _differs(k, -k[:, ::-1, ::-1]),
     ),
     Mistake(
         "You asked whether a mirror image differs; convolution reverses both axes at once.",

@@ -1,0 +1,5 @@
+# question: q1
+# points: 2
+# diagnosis: You kept the fraction
+def output_size(size, kernel_size, stride, padding, dilation):
+    return (size + 2 * padding - dilation * (kernel_size - 1) - 1) / stride + 1, 0

@@ -1,0 +1,13 @@
+# question: q2
+# points: 4
+# diagnosis: The bias was added once for every channel
+def conv2d(x, weight, bias, stride, padding):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    N, C, H, W = x.shape
+    F, C, kh, kw = weight.shape
+    y = np.zeros((N, F, (H - kh) // stride + 1, (W - kw) // stride + 1))
+    for n, f, i, j in np.ndindex(y.shape):
+        window = x[n, :, stride * i : stride * i + kh, stride * j : stride * j + kw]
+        for c in range(C):
+            y[n, f, i, j] += (window[c] * weight[f, c]).sum() + bias[f]
+    return y

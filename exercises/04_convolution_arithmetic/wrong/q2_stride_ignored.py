@@ -1,0 +1,12 @@
+# question: q2
+# points: 4
+# diagnosis: The stride was ignored
+def conv2d(x, weight, bias, stride, padding):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    N, C, H, W = x.shape
+    F, C, kh, kw = weight.shape
+    y = np.zeros((N, F, (H - kh)  + 1, (W - kw)  + 1))
+    for n, f, i, j in np.ndindex(y.shape):
+        window = x[n, :, i : i + kh, j : j + kw]
+        y[n, f, i, j] = (window * weight[f]).sum() + bias[f]
+    return y
