@@ -44,13 +44,13 @@ class Matrix(traitlets.TraitType[list[list[float]], Any]):
         try:
             array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
-            raise ValueError(f"{self.name} must be {expected}, got {value!r}") from None
+            raise ValueError(f"{self.name} is {value!r}; expected {expected}") from None
         if array.ndim != 2:
-            raise ValueError(f"{self.name} must be {expected}, got {array.ndim} dimensions")
+            raise ValueError(f"{self.name} has {array.ndim} dimension(s); expected {expected}")
         if not all(1 <= side <= self.max_side for side in array.shape):
-            raise ValueError(f"{self.name} must be {expected}, got {array.shape[0]} × {array.shape[1]}")
+            raise ValueError(f"{self.name} is {array.shape[0]} × {array.shape[1]}; expected {expected}")
         if not np.isfinite(array).all():
-            raise ValueError(f"{self.name} must be {expected}, got a NaN or an infinity")
+            raise ValueError(f"{self.name} holds a NaN or an infinity; expected {expected}")
         return [[_tidy(number) for number in row] for row in array.tolist()]
 
 
@@ -65,7 +65,7 @@ class Whole(traitlets.TraitType[int, Any]):
         """Return `value` as an int, or raise ValueError saying which numbers are allowed."""
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole or not self.low <= value <= self.high:
-            raise ValueError(f"{self.name} must be a whole number from {self.low} to {self.high}, got {value!r}")
+            raise ValueError(f"{self.name} is {value!r}; expected a whole number from {self.low} to {self.high}")
         return int(value)
 
 
@@ -79,7 +79,7 @@ class Choice(traitlets.TraitType[str, Any]):
     def validate(self, obj: Any, value: Any) -> str:
         """Return `value`, or raise ValueError listing the options."""
         if value not in self.options:
-            raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.options))}, got {value!r}")
+            raise ValueError(f"{self.name} is {value!r}; expected one of {', '.join(map(repr, self.options))}")
         return str(value)
 
 

@@ -1,0 +1,495 @@
+"""The convolution explorer in a real browser: its arithmetic, and what a reader sees, does and hears."""
+
+import re
+
+import numpy as np
+import pytest
+from widget_harness import axe_violations, element, page_overflow
+
+from cnnlib import data, ops_numpy, shapes
+from cnnlib.widgets import ConvolutionExplorer
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+RAMP = np.arange(49).reshape(7, 7).tolist()
+ASYMMETRIC = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+DECK = ConvolutionExplorer()
+STRIDE_1 = [[3, -1, -3, -1], [-3, 1, 0, -3], [-3, -3, 0, 1], [3, -2, -2, -1]]
+
+
+def explorer(**props):
+    return element("convolution-explorer", **props)
+
+
+def conv2d(x, weight, *, mode="correlation", **options):
+    """cnnlib's numbers for one channel, (H_out, W_out)."""
+    weight = np.array(weight, float)
+    weight = weight[::-1, ::-1] if mode == "convolution" else weight
+    return ops_numpy.conv2d(np.array(x, float)[None, None], weight[None, None].copy(), **options)[0, 0]
+
+
+def numeral(text):
+    return float(text.replace("−", "-"))
+
+
+def shown(scope, grid="y"):
+    """The numbers of a grid as its cells announce them."""
+    rows = scope.locator(f"[data-grid={grid}] [role=row]").evaluate_all(
+        "rows => rows.map(row => [...row.querySelectorAll('[data-at]')].map(cell => cell.ariaLabel.split(': ')[1]))"
+    )
+    return np.array([[numeral(text) for text in row] for row in rows if row])
+
+
+def cell(scope, grid, i, j):
+    return scope.locator(f"[data-grid={grid}] [data-at='{i} {j}']")
+
+
+def choose(scope, name, value):
+    scope.locator(f"[data-choice={name}] label:has([value='{value}'])").click()
+
+
+def written_sum(scope):
+    """The sum as it stands on the screen: its text, its terms added up, and the total it claims."""
+    text = scope.locator(".terms").inner_text().replace("\n", "")
+    left, total = re.split("[=≈]", text.replace("−", "-").replace("·", "*"))
+    return text, eval(left), float(total)
+
+
+def heard(page):
+    """What the live region says once the reader rests."""
+    page.wait_for_timeout(260)
+    return page.locator(".live").inner_text()
+
+
+def unread(page):
+    """Padded positions of the hatched cells."""
+    return page.locator("[data-grid=x] [role=row]").evaluate_all(
+        """rows => rows.flatMap((row, r) => [...row.children].flatMap((cell, c) =>
+             cell.classList.contains('unread') ? [[r, c]] : []))"""
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- arithmetic
+
+ARITHMETIC = """async cases => {
+  const m = await import("/convolution_explorer.js");
+  return cases.map(({ x, weight, ...options }) => {
+    const sizes = [0, 1].map(k => [k ? x[0].length : x.length, k ? weight[0].length : weight.length]);
+    const windows = sizes.map(([size, kernel]) => m.outputSize(size, kernel, options));
+    try {
+      return { windows, rest: sizes.map(([size, kernel]) => m.leftover(size, kernel, options)),
+               y: m.correlate2d(x, weight, options), z: m.correlate2d(x, m.turn(weight), options) };
+    } catch (error) { return { windows, error: `${error}` }; }
+  });
+}"""
+
+
+def drawn(count, seed):
+    rng = np.random.default_rng(seed)
+    for k in range(count):
+        H, W, kh, kw = rng.integers(1, [13, 13, 8, 8])
+        x, weight = (
+            (rng.integers(-9, 10, shape) if k % 2 else rng.normal(size=shape)).tolist() for shape in ((H, W), (kh, kw))
+        )
+        stride, padding, dilation = (int(v) for v in rng.integers([1, 0, 1], [5, 4, 4]))
+        yield {"x": x, "weight": weight, "stride": stride, "padding": padding, "dilation": dilation}
+
+
+def test_its_arithmetic_is_cnnlibs(widget_page):
+    cases = list(drawn(400, seed=2))
+    answers = widget_page(explorer()).evaluate(ARITHMETIC, cases)
+    fitted = 0
+    for case, answer in zip(cases, answers, strict=True):
+        x, weight = case.pop("x"), case.pop("weight")
+        axes = [(len(x), len(weight)), (len(x[0]), len(weight[0]))]
+        spans = [case["dilation"] * (kernel - 1) + 1 for _, kernel in axes]
+        if any(span > size + 2 * case["padding"] for span, (size, _) in zip(spans, axes, strict=True)):
+            assert 0 in answer["windows"]
+            assert "kernel is larger" in answer["error"]
+            continue
+        fitted += 1
+        assert answer["windows"] == [shapes.conv_output_size(*axis, **case) for axis in axes]
+        assert answer["rest"] == [shapes.conv_leftover(*axis, **case) for axis in axes]
+        for mode, y in (("correlation", answer["y"]), ("convolution", answer["z"])):
+            expected = conv2d(x, weight, mode=mode, **case)
+            if isinstance(x[0][0], int):
+                np.testing.assert_array_equal(y, expected)
+            else:
+                np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+    assert 200 < fitted < 400
+
+
+# ------------------------------------------------------------------------------------------- what a reader sees, does
+
+
+def test_the_decks_example_by_mouse(widget_page):
+    page = widget_page(explorer())
+    np.testing.assert_array_equal(shown(page), STRIDE_1)
+    for i, j in [(0, 0), (3, 3), (1, 2), (2, 0)]:
+        cell(page, "y", i, j).hover()
+        text, added, total = written_sum(page)
+        assert added == total == STRIDE_1[i][j]
+        assert page.locator(".where").inner_text() == f"Output, row {i + 1}, column {j + 1}"
+        lit = page.locator("[data-grid=x] .tap").evaluate_all("cells => cells.map(cell => cell.dataset.at)")
+        assert lit == [f"{i + a} {j + b}" for a in range(3) for b in range(3)]
+    assert text.startswith("0·1 + 0·(−1) + 1·(−1) + 1·(−1) + 0·1")
+    choose(page, "stride", 2)
+    np.testing.assert_array_equal(shown(page), [[3, -3], [-3, 0]])
+    assert "Output 2 × 2" in page.locator("figure.y").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [
+        ({"padding": 2}, "correlation"),
+        ({"dilation": 2, "padding": 1}, "convolution"),
+        ({"stride": 3, "padding": 3, "dilation": 3}, "correlation"),
+    ],
+    ids=str,
+)
+def test_every_number_and_its_sum_are_cnnlibs(widget_page, options, mode):
+    page = widget_page(explorer(x=RAMP, weight=[[0.5, -2, 1], [3, 0, -0.25]]))
+    for name, value in {**options, "mode": mode}.items():
+        choose(page, name, value)
+    expected = conv2d(RAMP, [[0.5, -2, 1], [3, 0, -0.25]], mode=mode, **options)
+    np.testing.assert_array_equal(shown(page), expected)
+    page.locator("[data-action=back]").click()
+    for i, j in [(-1, -1), (0, 0)]:
+        _, added, total = written_sum(page)
+        assert added == total == expected[i, j]
+        page.locator("[data-action=next]").click()
+
+
+def test_by_touch(widget_page):
+    page = widget_page(explorer(), **PHONE)
+    cell(page, "y", 2, 1).tap()
+    assert written_sum(page)[1:] == (-3, -3)
+    cell(page, "x", 0, 0).tap()
+    page.keyboard.type("7")
+    cell(page, "weight", 1, 1).tap()
+    page.keyboard.type("-2")
+    cell(page, "y", 0, 0).tap()
+    x, weight = np.array(DECK.x), np.array(DECK.weight)
+    x[0, 0], weight[1, 1] = 7, -2
+    np.testing.assert_array_equal(shown(page), conv2d(x, weight))
+    assert written_sum(page)[2] == conv2d(x, weight)[0, 0]
+    page.locator("[data-choice=padding] label").nth(1).tap()
+    np.testing.assert_array_equal(shown(page), conv2d(x, weight, padding=1))
+
+
+def focused(page):
+    """What has the focus, inside the shadow root."""
+    return page.evaluate(
+        """() => { let node = document.activeElement;
+                   while (node.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+                   return node.ariaLabel || node.name || node.dataset.preset || node.tagName; }"""
+    )
+
+
+def tab_to(page, name, key="Tab"):
+    for _ in range(20):
+        page.keyboard.press(key)
+        if focused(page).startswith(name):
+            return
+    raise AssertionError(f"Tab never reaches {name}")
+
+
+def press(page, *keys):
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def test_by_keyboard_alone(widget_page):
+    page = widget_page(explorer() + '<p><a href="#">after</a></p>')
+    tab_to(page, "stride")
+    tab_to(page, "row 1, column 1")
+    press(page, "ArrowRight", "ArrowDown")
+    assert focused(page) == "row 2, column 2: 1"
+    page.keyboard.type("-1.5")
+    press(page, "Enter")
+    assert focused(page) == "row 2, column 2: −1.5"
+    press(page, "End", "Enter", "8", "Escape", "Control+Home", "F2")
+    page.keyboard.type("1/4")
+    press(page, "Enter", "ArrowUp", "Home")
+    x = np.array(DECK.x, float)
+    x[1, 1], x[0, 0] = -1.5, 0.25
+    np.testing.assert_array_equal(shown(page, "x"), x)
+    tab_to(page, "row 1, column 1")  # the kernel
+    tab_to(page, "row 1, column 1")  # the output
+    press(page, "ArrowDown", "End")
+    assert focused(page) == f"row 2, column 4: {conv2d(x, DECK.weight)[1, 3]:g}".replace("-", "−")
+    assert written_sum(page)[1] == conv2d(x, DECK.weight)[1, 3]
+    press(page, "Control+End", "ArrowDown", "ArrowRight", "ArrowLeft")
+    assert page.locator(".where").inner_text() == "Output, row 4, column 3"
+    tab_to(page, "A")  # out of the widget again
+    tab_to(page, "stride", "Shift+Tab")
+    press(page, "ArrowRight")
+    np.testing.assert_array_equal(shown(page), conv2d(x, DECK.weight, stride=2))
+
+
+def test_what_is_not_a_number_is_refused_and_said(widget_page):
+    page = widget_page(explorer())
+    for text in ("abc", "1/0", "", "1/2/3"):
+        cell(page, "x", 0, 0).click()
+        page.keyboard.press("Delete")
+        page.keyboard.type(text)
+        page.keyboard.press("Enter")
+        assert heard(page) == f"“{text}” is not a number: the cell keeps its own."
+    np.testing.assert_array_equal(shown(page, "x"), DECK.x)
+
+
+def test_its_keys_do_not_reach_the_pages_shortcuts(widget_page):
+    page = widget_page(explorer())
+    page.evaluate("window.keys = []; addEventListener('keydown', event => keys.push(event.key))")
+    cell(page, "y", 0, 0).focus()
+    press(page, "ArrowRight", "d", "1", "Enter")
+    assert page.evaluate("keys") == []
+    assert page.locator("[data-lm-suppress-shortcuts]").count() == 1
+
+
+@pytest.mark.parametrize(("motion", "pace"), [("no-preference", 700), ("reduce", 1600)])
+def test_play_pause_and_step(widget_page, motion, pace):
+    page = widget_page(explorer(stride=2), reduced_motion=motion)
+    page.clock.install()
+    count, play = page.locator(".count"), page.locator("[data-action=play]")
+    assert (count.inner_text(), play.get_attribute("aria-label")) == ("1 of 4", "Play")
+    play.click()
+    assert play.get_attribute("aria-label") == "Pause"
+    page.clock.run_for(pace - 10)
+    assert count.inner_text() == "1 of 4"
+    page.clock.run_for(20)
+    assert (count.inner_text(), page.locator(".where").inner_text()) == ("2 of 4", "Output, row 1, column 2")
+    play.click()
+    page.clock.run_for(5 * pace)
+    assert count.inner_text() == "2 of 4"
+    play.click()
+    page.clock.run_for(5 * pace)  # stops by itself at the end
+    assert (count.inner_text(), play.get_attribute("aria-label")) == ("4 of 4", "Play")
+    page.locator("[data-action=next]").click()
+    assert count.inner_text() == "1 of 4"
+    page.locator("[data-action=back]").click()
+    assert count.inner_text() == "4 of 4"
+
+
+def test_presets_and_sizes(widget_page):
+    page = widget_page(explorer())
+    inputs, kernels = page.locator("[data-preset=x]"), page.locator("[data-preset=weight]")
+    for name in inputs.locator("option").all_inner_texts():
+        inputs.select_option(name)
+        for kernel in kernels.locator("option").all_inner_texts():
+            kernels.select_option(kernel)
+            x, weight = shown(page, "x"), shown(page, "weight")
+            np.testing.assert_allclose(shown(page), conv2d(x, weight), atol=5.1e-5)  # four decimals are shown
+    inputs.select_option("Digit")
+    np.testing.assert_array_equal(shown(page, "x"), data.digits()[0][0] * 16)
+    page.locator("[data-size=x]").select_option("5 × 5")
+    np.testing.assert_array_equal(shown(page, "x"), data.digits()[0][0][:5, :5] * 16)
+    assert inputs.input_value() == "Own numbers"
+    page.locator("[data-size=weight]").select_option("4 × 4")
+    assert shown(page).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "says", "lost"),
+    [
+        (RAMP, {"stride": 3}, "no window reaches row 7, column 7", {6}),
+        (RAMP, {"stride": 4}, "nothing is left over", {3}),
+        (RAMP, {"stride": 2, "padding": 1}, "nothing is left over", set()),
+        (RAMP, {"stride": 3, "padding": 1}, "nothing is left over", set()),
+        (RAMP, {"stride": 4, "padding": 1}, "no window reaches row 7 and 1 of padding, column 7", {3, 7, 8}),
+        (RAMP, {"stride": 3, "padding": 2}, "no window reaches 2 rows of padding", {9, 10}),
+        (RAMP, {"stride": 2, "dilation": 2}, "No tap ever reads rows 2, 4 and 6, columns 2, 4 and 6", {1, 3, 5}),
+    ],
+    ids=str,
+)
+def test_what_no_window_reads_is_hatched_and_named(widget_page, x, options, says, lost):
+    page = widget_page(explorer(x=x, weight=ASYMMETRIC, **options))
+    assert says in page.locator(".notes").inner_text()
+    side = 7 + 2 * options.get("padding", 0)
+    assert unread(page) == [[r, c] for r in range(side) for c in range(side) if lost & {r, c}]
+    rest = shapes.conv_leftover(7, 3, **options)
+    assert ("doesn’t fit" in page.locator(".notes").inner_text()) == (rest > 0)
+    assert set(range(side - rest, side)) <= lost
+
+
+def test_the_size_formula_has_its_numbers(widget_page):
+    page = widget_page(explorer(x=RAMP[:5], weight=ASYMMETRIC, stride=3, padding=1, dilation=2))
+    assert page.locator(".axes p").all_inner_texts() == [
+        "Rows ⌊(5 + 2·1 − 2·(3 − 1) − 1) / 3⌋ + 1 = ⌊2 / 3⌋ + 1 = 1",
+        "Columns ⌊(7 + 2·1 − 2·(3 − 1) − 1) / 3⌋ + 1 = ⌊4 / 3⌋ + 1 = 2",
+    ]
+    assert shown(page).shape == (1, 2)
+
+
+def test_a_kernel_larger_than_the_padded_input(widget_page):
+    page = widget_page(explorer(x=[[1, 2], [3, 4]]))
+    for text in ("No output: the kernel is larger than the padded input.", "reaches over 3 rows and 3 columns"):
+        assert page.get_by_text(text).is_visible()
+    assert page.locator("[data-action]:disabled").count() == 3
+    choose(page, "padding", 1)
+    np.testing.assert_array_equal(shown(page), conv2d([[1, 2], [3, 4]], DECK.weight, padding=1))
+    choose(page, "dilation", 3)
+    assert heard(page).startswith("No output")
+    assert not page.locator(".sum").is_visible()
+
+
+def test_correlation_and_convolution(widget_page):
+    page = widget_page(explorer(weight=ASYMMETRIC))
+    note = page.locator(".notes li").last
+    correlation, convolution = (conv2d(DECK.x, ASYMMETRIC, mode=mode) for mode in ("correlation", "convolution"))
+    np.testing.assert_array_equal(shown(page), correlation)
+    choose(page, "mode", "convolution")
+    np.testing.assert_array_equal(shown(page), convolution)
+    differing = (correlation != convolution).sum()
+    assert note.inner_text().startswith(f"Correlation and convolution differ in {differing} of 16 outputs")
+    turned = page.get_by_role("grid", name="Kernel turned by 180°")
+    assert turned.locator("[data-at]").all_inner_texts() == list("987654321")
+    assert turned.locator(".tap").count() == 9
+    page.locator("[data-preset=weight]").select_option("Deck’s filter")
+    np.testing.assert_array_equal(shown(page), STRIDE_1)
+    assert "agree here: this kernel equals its own turn" in note.inner_text()
+
+
+def test_one_tap_is_picked_out_everywhere(widget_page):
+    page = widget_page(explorer())
+    cell(page, "y", 1, 1).hover()
+    cell(page, "weight", 0, 2).hover()
+    assert page.locator(".hot").count() == 3
+    assert page.locator("[data-grid=x] .hot").get_attribute("data-at") == "1 3"
+    assert page.locator(".term.hot").inner_text().strip() == "+ 0·(−1)"
+
+
+# -------------------------------------------------------------------------------------- what a reader hears, and where
+
+
+def test_what_a_screen_reader_says(widget_page):
+    page = widget_page(explorer(padding=1))
+    for name in ("Input, 6 × 6, padded to 8 × 8", "Kernel, 3 × 3", "Output, 6 × 6"):
+        assert page.get_by_role("grid", name=name).count() == 1
+    assert page.get_by_role("gridcell", name="padding: 0", exact=True).count() == 28
+    cell(page, "y", 0, 0).focus()
+    assert heard(page) == ("Output row 1, column 1 is 2: the sum of 1 times 1 and 1 times 1; 7 products are 0.")
+    choose(page, "stride", 3)
+    assert heard(page) == "Output 2 × 2."
+
+
+STATES = {
+    "deck": {"padding": 1},
+    "leftover, turned": {"x": RAMP, "weight": ASYMMETRIC, "stride": 3, "mode": "convolution"},
+    "misfit": {"x": [[1, 2], [3, 4]]},
+    "wide sum": {"x": RAMP, "weight": np.full((2, 7), -123.456).tolist()},
+}
+LARGEST = {"x": np.ones((12, 12)).tolist(), "weight": np.full((7, 7), -123.456).tolist(), "padding": 3}
+
+
+@pytest.mark.parametrize("device", [{}, PHONE], ids=["desktop", "phone"])
+def test_no_axe_violation_and_no_overflow_light_and_dark(widget_page, device):
+    page = widget_page("".join(explorer(**props) for props in STATES.values()), **device)
+    cell(page.locator("cnn-convolution-explorer").first, "x", 1, 1).click()  # an open cell as well
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        page.wait_for_function(
+            "theme => document.querySelector('.cnn-convolution-explorer').dataset.theme === theme", arg=theme
+        )
+        assert axe_violations(page) == []
+    assert page_overflow(page) <= 0
+
+
+def test_targets_can_be_touched(widget_page):
+    page = widget_page(explorer(**LARGEST) + explorer(), **PHONE)
+    assert page_overflow(page) <= 0
+    sizes = page.locator("[data-at], button, select, fieldset label").evaluate_all(
+        "nodes => nodes.map(node => node.getBoundingClientRect()).map(box => Math.min(box.width, box.height))"
+    )
+    assert len(sizes) > 300
+    assert min(size for size in sizes if size) >= 24
+
+
+def test_several_on_one_page_are_strangers(widget_page):
+    page = widget_page(explorer() + explorer(x=RAMP))
+    first, second = page.locator("cnn-convolution-explorer").all()
+    choose(second, "stride", 2)
+    cell(second, "y", 1, 1).hover()
+    np.testing.assert_array_equal(shown(first), STRIDE_1)
+    np.testing.assert_array_equal(shown(second), conv2d(RAMP, DECK.weight, stride=2))
+    assert first.locator(".count").inner_text() == "1 of 16"
+    assert second.locator(".count").inner_text() == "5 of 9"
+
+
+# --------------------------------------------------------------------------------------------------------- adapters
+
+
+def test_the_element_follows_its_attribute_and_survives_a_move(widget_page):
+    page = widget_page(explorer())
+    page.evaluate(
+        """() => { const node = document.querySelector("cnn-convolution-explorer");
+                   node.setAttribute("props", '{"stride": 2}'); document.body.append(node); }"""
+    )
+    np.testing.assert_array_equal(shown(page), [[3, -3], [-3, 0]])
+
+
+def test_destroy_leaves_nothing_behind(widget_page):
+    page = widget_page(explorer())
+    left = page.evaluate(
+        """async () => {
+          const alive = new Set(), html = document.documentElement;
+          for (const kind of ["Interval", "Timeout"]) {
+            const set = window[`set${kind}`], clear = window[`clear${kind}`];
+            window[`set${kind}`] = (f, delay) => { const id = set(f, delay); alive.add(id); return id; };
+            window[`clear${kind}`] = (id) => { alive.delete(id); clear(id); };
+          }
+          const { mount } = await import("/convolution_explorer.js");
+          const box = document.body.appendChild(document.createElement("div"));
+          const handle = mount(box, {}), host = box.firstChild;
+          host.shadowRoot.querySelector("[data-action=play]").click();
+          host.shadowRoot.querySelector("[data-grid=y] [data-at='1 1']").focus();
+          host.shadowRoot.querySelector("[data-action=play]").click();
+          const before = alive.size;
+          handle.destroy();
+          html.dataset.theme = "dark";
+          await Promise.resolve();
+          return { before, after: alive.size, children: box.childNodes.length, theme: host.dataset.theme };
+        }"""
+    )
+    assert left == {"before": 2, "after": 0, "children": 0, "theme": "light"}
+
+
+def test_anywidget_model_and_view_follow_each_other(widget_page):
+    page = widget_page("")
+    props = {**DECK.props(), "stride": 2}
+    page.evaluate(
+        """async props => {
+          const listeners = {};
+          window.saved = [];
+          window.model = {
+            get: name => props[name],
+            set: (name, value) => { props[name] = value; (listeners[`change:${name}`] ?? []).forEach(f => f()); },
+            save_changes: () => saved.push(structuredClone(props)),
+            on: (event, f) => (listeners[event] ??= []).push(f),
+            off: (event, f) => { listeners[event] = listeners[event].filter(other => other !== f); },
+          };
+          const widget = (await import("/convolution_explorer.js")).default;
+          const el = document.createElement("div");                       // notebooks attach the element afterwards
+          window.cleanup = widget.render({ model, el });
+          window.listening = () => Object.values(listeners).flat().length;
+          document.querySelector("main").append(el);
+        }""",
+        props,
+    )
+    np.testing.assert_array_equal(shown(page), [[3, -3], [-3, 0]])
+    page.evaluate("model.set('stride', 1)")
+    np.testing.assert_array_equal(shown(page), STRIDE_1)
+    assert page.evaluate("saved") == []
+    choose(page, "mode", "convolution")
+    cell(page, "weight", 0, 1).click()
+    page.keyboard.type("0.5")
+    page.keyboard.press("Enter")
+    saved = page.evaluate("saved")
+    assert [saved[0]["mode"], saved[1]["weight"][0]] == ["convolution", [1, 0.5, -1]]
+    python = ConvolutionExplorer()
+    python.set_state(saved[1])
+    np.testing.assert_array_equal(shown(page), conv2d(python.x, python.weight, mode=python.mode))
+    page.evaluate("cleanup()")
+    assert page.evaluate("listening()") == 0
+    assert page.locator(".cnn-convolution-explorer").count() == 0
