@@ -12,7 +12,7 @@ def test_the_twins_agree_to_a_few_rounding_units(dtype):
     rows = agreement.compare(dtype, "cpu", draws=5, seed=1)
     assert len(rows) == 3
     for row in rows:
-        assert 0 < float(row["worst_error"]) < 8 * float(row["unit"])
+        assert float(row["worst_error"]) < 8 * float(row["unit"])
 
 
 def test_the_kept_table_carries_its_provenance():
