@@ -114,11 +114,9 @@ def shrinkage(sizes: Mapping[str, Sequence[int]]) -> Figure:
     fig, axes = new(height=3.2)
     ax = axes[0, 0]
     for (title, values), marker in zip(sizes.items(), "osD^", strict=False):
-        (line,) = ax.plot(range(len(values)), values, marker=marker, markersize=5)
-        place = (len(values) - 1, values[-1])
-        ax.annotate(
-            title, place, xytext=(8, 0), textcoords="offset points", va="center", color=line.get_color(), weight="bold"
-        )
+        ax.plot(range(len(values)), values, marker=marker, markersize=5)
+        end = (len(values) - 1, values[-1])
+        ax.annotate(title, end, xytext=(8, 0), textcoords="offset points", va="center")
     ax.set(xlabel="layers passed", ylabel="side of the map (pixels)", xlim=(-0.3, 13.6), ylim=(0, 35))
     ax.set_xticks(range(0, 11, 2))
     return fig
@@ -227,6 +225,7 @@ def checkerboards(images: Mapping[str, np.ndarray], contrast: Mapping[str, np.nd
     for ax in axes[1]:
         ax.remove()
     ax = fig.add_subplot(below[1, :])
+    ax.spines[["top", "right"]].set_visible(False)
     ax.boxplot(list(contrast.values()), whis=(5, 95), showfliers=False, medianprops={"color": COLOURS["vermilion"]})
     ax.set_xticks(range(1, len(contrast) + 1), list(contrast))
     ax.set(xlabel="kernel size, stride 2", ylabel="checkerboard contrast", ylim=(-0.03, 1.03))
