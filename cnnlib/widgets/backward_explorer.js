@@ -142,8 +142,8 @@ function letter(index) {
 /** "∂L/∂x[1,1] = Σ … = 4 + 6 = 10". */
 function writtenSum(name, rule, terms, value) {
   if (!terms.length) return `${name} = 0`;
-  const signs = terms.map((term) => inProduct(term)).join(" + ");
-  return `${name} = ${rule} ${equals(...terms, value)} ${signs}${terms.length > 1 ? ` = ${fmt(value)}` : ""}`;
+  const addends = terms.length > 1 ? `${equals(...terms, value)} ${terms.map(inProduct).join(" + ")} ` : "";
+  return `${name} = ${rule} ${addends}${equals(value)} ${fmt(value)}`;
 }
 
 /** The products that the chosen cell takes part in, in reading order. */
@@ -496,7 +496,7 @@ const TEMPLATE = `<div class="card" role="group" aria-label="Backward explorer">
   </div></div>
   <div class="player"><span>Walk the outputs:</span> <button type="button" data-action="back"></button><button type="button" data-action="play"></button><button
     type="button" data-action="next"></button> <button type="button" data-action="all">Show all</button> <span class="count"></span></div>
-  <div class="details" role="region" aria-label="Explanation of the chosen cell" tabindex="0">
+  <div class="details" role="group" aria-label="Explanation of the chosen cell" tabindex="0">
     <p class="where"></p><p class="text"></p><table><thead><tr></tr></thead><tbody></tbody></table><p class="result"></p><p class="check"></p></div>
   <button type="button" class="toggle" data-action="convolution" aria-expanded="false">As a convolution</button>
   <div class="convolution" hidden>
@@ -675,6 +675,7 @@ class Explorer {
     const view = this.find(".convolution");
     view.hidden = !view.hidden;
     this.find(".toggle").setAttribute("aria-expanded", String(!view.hidden));
+    this.render();
   }
 
   // What the reader sees and hears.
@@ -693,7 +694,7 @@ class Explorer {
     this.marks = this.started ? marksFor(this.layer, this.ref) : new Map();
     this.renderControls();
     this.renderPanels();
-    this.renderConvolution();
+    if (!this.find(".convolution").hidden) this.renderConvolution();
     this.renderDetails();
     this.renderPlayer();
   }
@@ -750,7 +751,7 @@ class Explorer {
       const title = this.find(`[data-figure=${name}] b`).textContent, zeros = rows.flat().some(({ ref }) => !ref || this.isPadding(ref));
       const size = `${shape(rows).join(" × ")}${zeros ? " with zeros" : ""}`;
       this.find(`[data-figure=${name}] .size`).textContent = size;
-      this.grids[name].root.setAttribute("aria-label", `${title}, ${size}`);
+      this.grids[name].root.setAttribute("aria-label", `${title}, ${size}, for ${marks === forX ? SYMBOL.gx : SYMBOL.gw}`);
       this.grids[name].draw(rows.map((row, r) => row.map(({ ref }, c) => {
         const window = this.started && isWindow(r, c);
         return ref ? this.view(ref, { marks, window }) : { text: "0", value: 0, label: "inserted zero: 0", ref, kind: "gap", window, chosen: false };
@@ -885,7 +886,6 @@ section { margin-top: .8rem; }
 .rule { font-size: .875rem; margin-bottom: .5rem; }
 .sign { font-size: 1.25rem; color: var(--muted); }
 .live { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-@media (prefers-reduced-motion: no-preference) { [role=gridcell] { transition: background-color .2s; } }
 @container (max-width: 34rem) {
   .card { padding: .75rem; }
   .panels { grid-template-columns: repeat(3, auto); justify-content: space-between; gap: 0 .5rem; }
@@ -894,7 +894,7 @@ section { margin-top: .8rem; }
   table { font-size: .75rem; }
   th, td { padding-inline-end: .4rem; }
   thead th { white-space: normal; font-size: .6875rem; }
-  thead th:first-child span { display: none; }
+  thead th:first-child span { position: absolute; clip-path: inset(50%); }
   .numbers { display: block; margin: 0; }
   .details { height: calc(23.5rem + var(--rows) * 2.45rem); }
 }
@@ -942,7 +942,7 @@ if (globalThis.customElements && !customElements.get("cnn-backward-explorer")) {
     }
 
     disconnectedCallback() {
-      this.handle.destroy();
+      this.handle?.destroy();
       this.handle = undefined;
     }
 

@@ -78,17 +78,19 @@ class BackwardExplorer(HybridWidget):
     def _count(self) -> list[list[float]]:
         return _refit([], self.output_size)
 
-    @traitlets.validate("x", "weight", "stride", "padding", "dilation")
+    @traitlets.validate("x", "weight", "padding", "dilation")
     def _fits(self, proposal: dict[str, Any]) -> Any:
         """Refuse a layer without an output: a kernel, with its gaps, larger than the padded input."""
-        name, value = proposal["trait"].name, proposal["value"]
-        layer = {"x": self.x, "weight": self.weight, "padding": self.padding, "dilation": self.dilation, name: value}
+        layer = {"x": self.x, "weight": self.weight, "padding": self.padding, "dilation": self.dilation}
+        layer[proposal["trait"].name] = proposal["value"]
         for size, kernel_size in zip(_shape(layer["x"]), _shape(layer["weight"]), strict=True):
             padded, span = size + 2 * layer["padding"], layer["dilation"] * (kernel_size - 1) + 1
             if span > padded:
-                expected = f"at most {padded}, the padded input"
-                raise Refused(f"{name} is {value!r}, so that the kernel spans {span}; expected {expected}")
-        return value
+                raise Refused(
+                    f"weight is {layer['weight']!r}, which with dilation {layer['dilation']} spans {span}; "
+                    f"expected at most {padded}, the size of x with padding {layer['padding']}"
+                )
+        return proposal["value"]
 
     @traitlets.validate("grad_output")
     def _has_output_size(self, proposal: dict[str, Any]) -> list[list[float]]:
