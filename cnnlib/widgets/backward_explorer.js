@@ -541,15 +541,17 @@ class Explorer {
     this.root.addEventListener("keydown", (event) => event.stopPropagation());          // a page's own shortcuts stay out
   }
 
-  /** Light text means a dark page, whoever made it dark: look again when the page or the system changes its theme. */
+  /** Light text means a dark page, whoever made it dark: look when the widget gets its place and when themes change. */
   followTheme() {
     this.system = matchMedia("(prefers-color-scheme: dark)");
     this.theme = () => {
-      const [r, g, b] = getComputedStyle(this.host.parentElement).color.match(/[\d.]+/g).map(Number);
+      const [r, g, b] = getComputedStyle(this.host.parentElement ?? this.host).color.match(/[\d.]+/g) ?? [];
       this.host.dataset.theme = 0.3 * r + 0.6 * g + 0.1 * b > 140 ? "dark" : "light";
     };
     this.watcher = new MutationObserver(this.theme);
     for (const node of [document.documentElement, document.body]) this.watcher.observe(node, { attributes: true });
+    this.sight = new ResizeObserver(this.theme);                    // a notebook puts the element into the page later
+    this.sight.observe(this.host);
     this.system.addEventListener("change", this.theme);
     this.theme();
   }
@@ -558,6 +560,7 @@ class Explorer {
     this.pause();
     clearTimeout(this.speech);
     this.watcher.disconnect();
+    this.sight.disconnect();
     this.system.removeEventListener("change", this.theme);
     this.host.remove();
   }

@@ -558,6 +558,8 @@ class Explorer {
       : [0, 0];
     this.find(".turned").hidden = mode !== "convolution";
     this.find("[data-grid=y]").hidden = !this.result;
+    const pair = this.grids.x.cells[0].length + (this.result?.[0].length ?? 0);
+    this.find(".figures").style.setProperty("--pair", pair); // columns of input and output, which share the width
     this.renderLabels();
     this.renderControls();
     this.renderNotes();
@@ -589,8 +591,8 @@ class Explorer {
         this.find(`input[name=${name}][value="${value}"]`).checked = value === this.state[name];
     }
     for (const [key, presets] of Object.entries(PRESETS)) {
-      const current = Object.keys(presets).find((name) => same(presets[name], this.state[key])) ?? "Own numbers";
-      const names = Object.keys(presets).concat(current === "Own numbers" ? current : []);
+      const current = Object.keys(presets).find((name) => same(presets[name], this.state[key])) ?? "Own";
+      const names = Object.keys(presets).concat(current === "Own" ? current : []);
       this.fillSelect(`[data-preset=${key}]`, names, current);
       const sizes = Array.from({ length: LARGEST[key] }, (_, k) => `${k + 1} × ${k + 1}`);
       const own = sizeOf(this.state[key]);
@@ -741,7 +743,7 @@ fieldset span { display: block; min-width: 1.9rem; padding: .2rem .55rem; text-a
   border-radius: 5px; }
 fieldset span::first-letter { text-transform: capitalize; }
 input:checked + span { background: var(--ink); color: var(--card); font-weight: 600; }
-.figures { display: flex; flex-wrap: wrap; gap: 1.1rem 1.75rem; margin-top: 1.1rem; }
+.figures { display: flex; flex-wrap: wrap; gap: 1.1rem 1.25rem; margin-top: 1.1rem; }
 figure { display: flex; flex-direction: column; min-width: 8.4rem; max-width: 100%; }
 figcaption { line-height: 1.3; }
 figcaption b { font-weight: 650; }
@@ -753,8 +755,8 @@ figcaption b { font-weight: 650; }
   min-height: 1.9rem; }
 select, button { font: inherit; font-size: .8125rem; color: var(--ink); background: var(--paper);
   border: 1px solid var(--edge); border-radius: 6px; height: 1.9rem; }
-select { padding: 0 .2rem; }
-button { width: 2.1rem; padding: 0; cursor: pointer; }
+select { padding: 0 .1rem; }
+button { width: 1.9rem; padding: 0; cursor: pointer; }
 button:disabled { opacity: .5; cursor: default; }
 svg { width: 14px; height: 14px; vertical-align: -2px; fill: currentColor; }
 .count { margin-inline-start: .3rem; white-space: nowrap; }
@@ -803,6 +805,9 @@ figure.weight .tap .value { transform: none; }
 .notes ul { margin-top: .4rem; padding-inline-start: 1.1rem; font-size: .875rem; }
 .hint { margin-top: .7rem; }
 .live { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+@container (min-width: 38rem) {
+  .figures [role=grid] { --cell: clamp(1.8rem, calc((100cqi - 15.5rem) / var(--pair) - 2px), 2.3rem); }
+}
 @container (max-width: 30rem) {
   .card { padding: .75rem; }
   .strip { gap: .5rem .75rem; }
