@@ -106,8 +106,8 @@ def test_every_written_sum_is_the_gradient_and_agrees_with_nudging(widget_page):
         for grid in ("gx", "gw", "gb", "y"):
             found = page.locator(".card").evaluate(CHOOSE_ALL, grid)
             for explanation, want in zip(found, np.ravel(gradients(*layer)[grid]), strict=True):
-                np.testing.assert_allclose(number(explanation["result"]), want, rtol=1e-5, atol=1e-12)
+                np.testing.assert_allclose(number(explanation["result"]), want, rtol=1e-3, atol=1e-12)
                 if grid != "y":
                     products = [number(numbers) for *_, numbers in explanation["products"]]
-                    np.testing.assert_allclose(sum(products), want, rtol=1e-4, atol=1e-4)
+                    np.testing.assert_allclose(sum(products), want, rtol=1e-2, atol=1e-2)
                 assert explanation["check"].endswith("they agree ✓")

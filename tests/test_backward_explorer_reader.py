@@ -25,6 +25,7 @@ def test_mouse_lights_the_cells_of_each_product(widget_page):
     page = widget_page(element("backward-explorer"))
     everywhere = {(0, 0): "a", (0, 1): "b", (1, 0): "c", (1, 1): "d"}
     cell(page, "x", 1, 1).click()
+    assert page.locator("[data-grid] input").count() == 0
     assert lit(page, "gy") == lit(page, "y") == everywhere
     assert lit(page, "w") == {(1, 1): "a", (1, 0): "b", (0, 1): "c", (0, 0): "d"}
     assert lit(page, "gx") == {(1, 1): ""}
@@ -197,6 +198,8 @@ def test_accessible_and_within_the_window(widget_page, context):
     for index in range(PRESETS):
         first.locator("[data-preset]").select_option(index=index)
         assert page_overflow(page) == 0
+        panels = first.locator(".scroll")
+        assert panels.evaluate("node => node.scrollWidth - node.clientWidth") == 0
 
 
 SHIFTS = """() => {

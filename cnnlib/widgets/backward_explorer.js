@@ -120,18 +120,18 @@ const KIND = { x: "x", gx: "x", w: "w", gw: "w", y: "y", gy: "y", gb: "b" };
 const EDITABLE = { x: "x", w: "weight", gy: "grad_output" };
 
 /** A number as text: at most `digits` significant digits, and a true minus sign. */
-function fmt(value, digits = 6) {
+function fmt(value, digits = 4) {
   return String(Number.isInteger(value) ? value : Number(value.toPrecision(digits))).replace("-", "−");
 }
 const inProduct = (value) => (value < 0 ? `(${fmt(value)})` : fmt(value));
 /** "=" where every number is printed in full, "≈" where one is rounded. */
 const equals = (...values) =>
-  values.every((value) => Math.abs(value - Number(value.toPrecision(6))) <= 1e-9 * Math.abs(value)) ? "=" : "≈";
+  values.every((value) => Number.isInteger(value) || Math.abs(value - Number(value.toPrecision(4))) <= 1e-9 * Math.abs(value)) ? "=" : "≈";
 const factors = (a, b) => `${inProduct(a)}·${inProduct(b)}`;
 const product = (a, b) => `${factors(a, b)} ${equals(a, b, a * b)} ${fmt(a * b)}`;
 const at = (panel, i, j) => (panel === "gb" || panel === "b" ? SYMBOL[panel] : `${SYMBOL[panel]}[${i},${j}]`);
 const key = ({ panel, i, j }) => `${panel}:${i},${j}`;
-const times = (count, noun) => `${count} ${noun}${String(count) === "1" ? "" : "s"}`;
+const times = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** a … z, aa, ab …: the mark shared by the cells of one product. */
 function letter(index) {
@@ -199,7 +199,7 @@ function explainInput(layer, { i, j }, list) {
     : list.length
       ? `${count} read ${name}. Nudge it, and each of them moves by the weight it was read with; L follows by that ` +
         "output’s upstream gradient. So multiply along each path, and add the paths."
-      : `No output reads ${name}: the windows end before it. It cannot change L, so its gradient is 0.`;
+      : `No output reads ${name}: every window steps over it or ends before it. It cannot change L, so its gradient is 0.`;
   return {
     title: inside ? `What flows back to ${name}` : "What flows back to the padding", text,
     columns: ["read by", "upstream gradient · weight"],
@@ -285,13 +285,9 @@ function checkText(check) {
   if (!check) return "";
   const { name, gradientName, epsilon, above, below, slope, gradient, agrees } = check;
   return `Check by nudging, with L = Σ ∂L/∂y·y and ε = ${epsilon}: (L(${name} + ε) − L(${name} − ε)) / 2ε ` +
-    `${equals(above, below, slope)} (${fmt(above)} − ${inProduct(below)}) / ${2 * epsilon} = ${fmt(slope)}. ` +
+    `= (${fmt(above, 7)} − ${below < 0 ? `(${fmt(below, 7)})` : fmt(below, 7)}) / ${2 * epsilon} ${equals(slope)} ${fmt(slope)}. ` +
     `${gradientName} is ${fmt(gradient)}: ${agrees ? "they agree ✓" : "they differ ✗"}`;
 }
-
-/** "2 zeros", or "2 zeros (rows) and 1 zero (columns)" where the axes differ. */
-const perAxis = ([rows, columns], noun) => (rows === columns ? times(fmt(rows), noun)
-  : `${times(fmt(rows), noun)} (rows) and ${times(fmt(columns), noun)} (columns)`);
 
 /** Positions at the end of each padded axis that no window reaches. */
 const leftovers = ({ x, weight, stride, padding, dilation }) =>
@@ -299,24 +295,26 @@ const leftovers = ({ x, weight, stride, padding, dilation }) =>
 
 /** How ∂L/∂x is made by sliding, with this layer's numbers. */
 function inputRule(state) {
-  const { weight, stride, padding, dilation } = state, around = shape(weight).map((k) => dilation * (k - 1) - padding);
-  const left = leftovers(state);
+  const { weight, stride, padding, dilation } = state;
+  const around = shape(weight).map((k) => dilation * (k - 1) - padding), [above, beside] = around.map((n) => fmt(n));
+  const more = leftovers(state).map((n, axis) => (n ? `${n} more ${axis ? "to the right" : "below"}` : "")).filter(Boolean);
   return "∂L/∂x is the full convolution of the upstream gradient with the kernel. " +
     (stride > 1 ? `Stride ${stride}: put ${times(stride - 1, "zero")} between the neighbours of the upstream gradient. ` : "") +
-    `On every side of it come dilation · (kernel size − 1) − padding = ${perAxis(around, "zero")}` +
-    `${Math.min(...around) < 0 ? " (negative: the edge is cut off)" : ""}` +
-    `${Math.max(...left) ? `, at the end ${perAxis(left, "zero")} more, for what no window reaches` : ""}. ` +
+    "Around it come dilation · (kernel size − 1) − padding zeros: " +
+    (above === beside ? `${above} on every side` : `${above} above and below, ${beside} left and right`) +
+    (Math.min(...around) < 0 ? " (negative: the edge is cut off)" : "") +
+    (more.length ? `, and ${more.join(" and ")}, for the part of the input that no window reaches. ` : ". ") +
     `The kernel, turned by 180°${dilation > 1 ? ` and with ${times(dilation - 1, "zero")} between its weights` : ""}, slides over this in steps of 1.`;
 }
 
 /** How ∂L/∂w is made by sliding, with this layer's numbers. */
 function kernelRule(state) {
-  const { stride, padding, dilation } = state, left = leftovers(state);
+  const { stride, padding, dilation } = state, [rows, columns] = leftovers(state);
   return "∂L/∂w is a correlation: nothing is turned. The upstream gradient" +
     (stride > 1 ? `, with ${times(stride - 1, "zero")} between neighbours (the stride has become a dilation),` : "") +
     ` is the kernel that slides over the ${padding ? "padded " : ""}input in steps of ${dilation}` +
     `${dilation > 1 ? " (the dilation has become a stride)" : ""}.` +
-    `${Math.max(...left) ? ` ${perAxis(left, "line")} at the end stay out of reach.` : ""}`;
+    (rows || columns ? ` ${times(rows, "row")} and ${times(columns, "column")} at the end stay out of reach.` : "");
 }
 
 // ---------------------------------------------------------------------------------------------- state
@@ -385,7 +383,7 @@ class Grid {
   constructor(root, { choose, edit }) {
     Object.assign(this, { root, choose, onedit: edit, views: [], nodes: [], stop: [0, 0] });
     root.addEventListener("focusin", ({ target }) => this.visit(target, (r, c) => this.arrive(r, c)));
-    root.addEventListener("pointerdown", ({ target }) => this.visit(target, (r, c) => { this.again = this.views[r][c].chosen; }));
+    root.addEventListener("pointerdown", ({ target }) => this.visit(target, (r, c) => { this.again = this.isFocused(r, c); }));
     root.addEventListener("click", ({ target }) => this.visit(target, (r, c) => this.press(r, c)));
     root.addEventListener("keydown", (event) => this.visit(event.target, (r, c) => this.key(event, r, c)));
   }
@@ -430,6 +428,8 @@ class Grid {
     this.nodes[r][c].tabIndex = 0;
     this.choose(this.views[r][c].ref);
   }
+
+  isFocused(r, c) { return this.root.getRootNode().activeElement === this.nodes[r][c]; }
 
   /** A first press chooses a cell, a second opens it. */
   press(r, c) {
@@ -491,7 +491,7 @@ const TEMPLATE = `<div class="card" role="group" aria-label="Backward explorer">
   <div class="scroll"><div class="panels">
     <p class="way">Forward → <span>each output is a sum of products, input · weight</span></p>
     ${figure("x", "x", TITLE.x)}${figure("w", "w", TITLE.w)}${figure("y", "y", TITLE.y)}
-    <p class="way">← Backward <span>the next layer hands over ∂L/∂y; from it come ∂L/∂x, ∂L/∂w and ∂L/∂b</span></p>
+    <p class="way">← Backward <span>given how the loss L changes with each output, ∂L/∂y: find ∂L/∂x, ∂L/∂w and ∂L/∂b</span></p>
     ${figure("gx", "gx", TITLE.gx)}${figure("gw", "gw", TITLE.gw)}${figure("gy", "gy", TITLE.gy)}${figure("gb", "gb", TITLE.gb)}
   </div></div>
   <div class="player"><span>Walk the outputs:</span> <button type="button" data-action="back"></button><button type="button" data-action="play"></button><button
@@ -739,10 +739,17 @@ class Explorer {
       this.find(`[data-figure=${panel}] .size`).textContent = size;
       this.grids[panel].root.setAttribute("aria-label", `${TITLE[panel]}, ${size}${rim ? ", padded" : ""}`);
     }
-    const texts = [...this.root.querySelectorAll(".panels .value")].map((node) => node.textContent.length);
+    this.fitCells();
     this.grids.gx.root.style.setProperty("--rim", padding);
     this.find(".panels").style.setProperty("--all", W + 2 * padding + weight[0].length + gradOutput[0].length);
-    this.find(".panels").classList.toggle("wide", Math.max(...texts) > 3);
+  }
+
+  /** Make cells wide enough for the longest number; partial sums do not count, so that a walk moves nothing. */
+  fitCells() {
+    const { x, weight, gradOutput, y, gradX, gradWeight, gradBias } = compute(this.state);
+    const numbers = [x, weight, gradOutput, y, gradX, gradWeight, gradBias].flat(2);
+    const longest = Math.max(...numbers.map((value) => short(value).length));
+    this.find(".card").style.setProperty("--least", `${[1.5, 1.5, 1.5, 1.9][longest] ?? 2.9}rem`);
   }
 
   renderConvolution() {
@@ -841,8 +848,7 @@ svg { width: 14px; height: 14px; vertical-align: -2px; fill: currentColor; }
 .hint, .size, .count { color: var(--muted); font-size: .8125rem; }
 .hint { margin: .6rem 0; }
 .scroll, .row { overflow-x: auto; padding: 4px; margin: -4px; }
-.panels { --least: 1.5rem; display: grid; grid-template-columns: 1.5fr 1.1fr 1.1fr .9fr; gap: 0 1rem; }
-.panels.wide { --least: 2.3rem; }
+.panels { display: grid; grid-template-columns: 1.5fr 1.1fr 1.1fr .9fr; gap: 0 1rem; }
 .panels figure { display: grid; grid-template-rows: subgrid; grid-row: 2 / span 2; }
 .panels [data-figure^=g] { grid-row: 5 / span 2; }
 .panels .x { grid-column: 1; } .panels .w { grid-column: 2; } .panels .y { grid-column: 3; } .panels .b { grid-column: 4; }
@@ -855,9 +861,9 @@ i { font-style: normal; white-space: nowrap; }
 .row figure { min-width: 7rem; }
 .x { --role: var(--input); } .w { --role: var(--kernel); } .y { --role: var(--output); } .b { --role: var(--kernel); }
 b, .symbols span, .text span, .result span, .check span { color: var(--role); }
-[role=grid] { --cell: clamp(var(--least), calc((100cqi - 4.4rem) / var(--all) - 2px), 2.3rem); display: grid; gap: 2px; align-content: start;
+[role=grid] { --cell: clamp(var(--least), calc((100cqi - 4.4rem) / var(--all) - 2px), max(var(--least), 2.3rem)); display: grid; gap: 2px; align-content: start;
   grid: auto-flow max(var(--cell), 2rem) / repeat(var(--columns), var(--cell)); width: max-content; margin-inline-start: calc(var(--rim, 0) * (var(--cell) + 2px)); }
-.row [role=grid] { --cell: 1.75rem; }
+.row [role=grid] { --cell: max(var(--least), 1.75rem); }
 [role=row] { display: contents; }
 [role=gridcell] { position: relative; display: grid; place-items: center; border: 1px solid var(--line); border-radius: 4px; font-size: .8125rem;
   line-height: 1; background: var(--paper); color: var(--ink); user-select: none; cursor: pointer; }
