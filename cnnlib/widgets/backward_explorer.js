@@ -612,6 +612,7 @@ class Explorer {
     const value = above / below;
     if (more.length || !Number.isFinite(value)) return this.say(`“${text}” is not a number: the cell keeps its own.`);
     const values = propsOf(this.state)[EDITABLE[panel]].map((row) => [...row]);
+    if (values[i]?.[j] === undefined) return;              // the matrix shrank from outside while the cell was open
     values[i][j] = value;
     this.change({ [EDITABLE[panel]]: values });
   }

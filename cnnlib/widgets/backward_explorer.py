@@ -81,7 +81,7 @@ class BackwardExplorer(HybridWidget):
     @traitlets.validate("x", "weight", "padding", "dilation")
     def _fits(self, proposal: dict[str, Any]) -> Any:
         """Refuse a layer without an output: a kernel, with its gaps, larger than the padded input."""
-        layer = {"x": self.x, "weight": self.weight, "padding": self.padding, "dilation": self.dilation}
+        layer: dict[str, Any] = {name: getattr(self, name) for name in ("x", "weight", "padding", "dilation")}
         layer[proposal["trait"].name] = proposal["value"]
         for size, kernel_size in zip(_shape(layer["x"]), _shape(layer["weight"]), strict=True):
             padded, span = size + 2 * layer["padding"], layer["dilation"] * (kernel_size - 1) + 1
