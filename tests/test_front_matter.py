@@ -109,10 +109,10 @@ def test_the_instructors_limits_are_the_sandbox_s():
     guide = " ".join(text("book/instructors.md").split())
     for phrase in (
         f"{sandbox.CPU_SECONDS} s of processor time",
-        f"{sandbox.WALL_SECONDS} s by the clock",
-        f"{runner.LOAD_SECONDS:g} s to read the cells",
-        f"{runner.CALL_SECONDS:g} s for a call",
-        f"{runner.QUESTION_SECONDS:g} s for a question",
+        f"{sandbox.WALL_SECONDS:g} s by the clock",
+        f"{runner.SECONDS['load']:g} s to read the cells",
+        f"{runner.SECONDS['call']:g} s for a call",
+        f"{runner.SECONDS['question']:g} s for a question",
         f"{sandbox.MEMORY_BYTES / 1e9:g} GB of memory",
         f"{sandbox.TMP_BYTES // 1_000_000} MB of temporary files",
         f"{sandbox.OUTPUT_BYTES // 1_000_000} MB of answers",
