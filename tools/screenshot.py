@@ -18,7 +18,7 @@ ELEMENT = "cnn-convolution-explorer"
 
 
 def main() -> int:
-    """Open the chapter, step the explorer to its last output, and photograph what a reader sees."""
+    """Open the chapter, scroll to its interactive, and photograph what a reader sees."""
     if not (SITE / PAGE).exists():
         print("tools.screenshot: there is no site yet; run 'make book'", file=sys.stderr)
         return 2
