@@ -19,6 +19,7 @@ from pathlib import Path
 from tools.book import ROOT, node_directory
 from tools.serve import serve
 from tools.system import chromium
+from tools.vendor import npm
 
 SITE = ROOT / "_build" / "html"
 RESULTS = ROOT / "benchmarks" / "results" / "site.csv"
@@ -47,17 +48,7 @@ def install_lighthouse() -> Path:
     script = folder / "node_modules" / "lighthouse" / "cli" / "index.js"
     if not script.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        npm = Path(node_directory()).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        command = [
-            "node",
-            npm,
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            folder,
-            f"lighthouse@{LIGHTHOUSE_VERSION}",
-        ]
+        command = [*npm(), "install", "--no-audit", "--no-fund", "--prefix", folder, f"lighthouse@{LIGHTHOUSE_VERSION}"]
         subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL)
     return script
 

@@ -30,7 +30,8 @@ def build(root: Path) -> int:
     """Build the book at ``root`` from nothing into ``root/_build/html`` and return the exit status."""
     for old in ("html", ".doctrees", "jupyter_execute"):
         shutil.rmtree(root / "_build" / old, ignore_errors=True)
-    command = [Path(sysconfig.get_path("scripts")) / "jupyter-book", "build", root, "-W", "-n", "--keep-going", "-q"]
+    program = Path(sysconfig.get_path("scripts")) / "jupyter-book"
+    command = [str(program), "build", str(root), "-W", "-n", "--keep-going", "-q"]
     environment = {**os.environ, "PATH": f"{node_directory()}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         try:

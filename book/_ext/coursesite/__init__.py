@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from . import addresses, claims, figures, finish, pages
+from . import addresses, claims, figures, finish, maths, pages
 
 
 def add_templates(app: Sphinx, config) -> None:
@@ -17,6 +17,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("comments_config", {}, "html")  # Jupyter Book sets it even where sphinx_comments is left out
     app.connect("config-inited", add_templates)
     app.connect("builder-inited", addresses.flatten)
+    app.connect("builder-inited", maths.start_server, priority=900)  # after katex has learnt where its script is
     app.connect("source-read", claims.insert_ledger)
     app.connect("doctree-read", figures.describe)
     app.connect("html-page-context", pages.add_context)

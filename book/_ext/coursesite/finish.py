@@ -92,6 +92,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     scripts = bundle_scripts(static) + (static / "searchtools.js").read_text("utf-8")
     inline_styles(pages, output, scripts)
     for page, html in pages.items():
-        page.write_text(complete_images(html, page), "utf-8")
+        deferred = html.replace("<script src=", "<script defer src=")  # those of the search page
+        page.write_text(complete_images(deferred, page), "utf-8")
     drop_unused(static)
     rename_search_results(output / "searchindex.js")
