@@ -144,6 +144,20 @@ def test_an_unrecognised_mistake_is_shown_and_not_guessed_at(solution):
     assert "(1 of " in str(report)
 
 
+def test_what_raises_on_some_calls_and_is_right_on_others_gets_no_diagnosis():
+    question = ASSIGNMENT.question("q1")
+
+    def picky(size, kernel_size, stride, padding, dilation):
+        if padding:
+            raise ZeroDivisionError
+        return question.reference(size, kernel_size, stride, padding, dilation)
+
+    report = EXERCISE.check("q1", picky)
+    assert not report.parts[0].passed
+    assert "ZeroDivisionError" in report.parts[0].message
+    assert report.parts[0].diagnosis == ""
+
+
 def test_a_report_never_holds_the_right_numbers(solution):
     report = EXERCISE.check("q2", lambda *arguments: solution["conv2d"](*arguments) + 100)
     right = ASSIGNMENT.question("q2").reference(*report.arguments.values())

@@ -150,7 +150,7 @@ def libraries() -> list[str]:
     for folder in ("/usr/lib", "/usr/lib32", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives"):
         options += ["--ro-bind-try", folder, folder]
     for packages in sorted(Path("/usr/lib").glob("python3*")):
-        options += ["--tmpfs", str(packages)]
+        options += hidden(str(packages))
     return options
 
 
@@ -163,7 +163,7 @@ def python() -> list[str]:
     options += ["--ro-bind", str(standard), inside]
     for name in ("site-packages", "dist-packages"):
         if (standard / name).is_dir():
-            options += ["--tmpfs", f"{inside}/{name}"]
+            options += hidden(f"{inside}/{name}")
     shared = Path(sysconfig.get_config_var("LIBDIR") or "/") / str(sysconfig.get_config_var("INSTSONAME") or "")
     if sysconfig.get_config_var("Py_ENABLE_SHARED") and shared.is_file():
         options += [
@@ -179,6 +179,11 @@ def python() -> list[str]:
     if (package.parent / "numpy.libs").is_dir():
         options += ["--ro-bind", str(package.parent / "numpy.libs"), "/packages/numpy.libs"]
     return [*options, "--ro-bind", str(Path(runner.__file__)), "/runner.py"]
+
+
+def hidden(folder: str) -> list[str]:
+    """Return the options that put an empty folder, read-only, over one that is mounted."""
+    return ["--tmpfs", folder, "--remount-ro", folder]
 
 
 def explain(complaint: str) -> str:
