@@ -59,17 +59,20 @@ def read_ledger(path: Path) -> list[dict]:
 def entry_lines(entry: dict, repository: str, branch: str) -> list[str]:
     """Return one entry as Markdown."""
     chapter, anchor = entry["section"].split("#")
-    tests = ", ".join(f"[`{test}`]({repository}/blob/{branch}/{test.split('::')[0]})" for test in entry["tests"])
+    tests = ", ".join(
+        f"[`{test.split('::')[-1]}`]({repository}/blob/{branch}/{test.split('::')[0]})" for test in entry["tests"]
+    )
     decks = re.sub(r"S\d", lambda code: DECKS.get(code[0], code[0]), entry["deck"])
     return [
-        f"## {entry['id']}",
+        f"(claim-{entry['id'].lower()})=",
+        f"## {entry['id']} · {decks}",
         "",
-        f'<span class="verdict verdict-{entry["verdict"]}">{VERDICTS[entry["verdict"]]}</span> **{decks}:** '
+        f'<span class="verdict verdict-{entry["verdict"]}">{VERDICTS[entry["verdict"]]}</span> '
         + " ".join(entry["says"].split()),
         "",
         f"**What holds.** {' '.join(entry['holds'].split())}",
         "",
-        f"[The section that computes it](../notebooks/{chapter}.ipynb#{anchor}); held by {tests}.",
+        f"[Where it is computed](../notebooks/{chapter}.ipynb#{anchor}). Held by {tests}.",
         "",
     ]
 

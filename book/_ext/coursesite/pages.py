@@ -50,6 +50,8 @@ def add_context(app: Sphinx, pagename: str, templatename: str, context: dict, do
     options = app.config.html_theme_options
     repository = options["repository_url"]
     body = context.get("body", "")
+    for formula in re.findall(r'class="katex-error" title="([^"]*)"', body):
+        logger.warning("KaTeX cannot read a formula: %s", formula, location=pagename)
     context["course_widgets"] = widget_scripts(body, pagename)
     context["course_fonts"] = MATHS_FONTS if 'class="katex' in body else []
     context["course_site"] = site_address(repository)
