@@ -1,0 +1,557 @@
+"""Every number and claim of the chapter on back-propagation, each computed again."""
+
+import ast
+from pathlib import Path
+
+import jupytext
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cnnlib import nn_numpy, ops_torch
+from cnnlib.data import digits, split
+from cnnlib.ops_numpy import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    conv2d,
+    conv2d_backward,
+    conv2d_matrix,
+    cross_entropy,
+    cross_entropy_backward,
+    linear,
+    max_pool2d,
+    max_pool2d_backward,
+    relu,
+)
+from cnnlib.testing import DECK_FILTER, adjoint_gap, numerical_gradient, relative_error
+from cnnlib.widgets import BackwardExplorer
+
+SOURCE = Path(__file__).parent.parent / "book" / "chapters" / "06_backpropagation.md"
+X3 = np.array([[1.0, 2, 0], [3, -1, 2], [0, 1, 1]])
+W2 = np.array([[1.0, 2], [-1, 3]])
+G = np.array([[1.0, 2], [3, 4]])
+TEACHING = (ast.FunctionDef, ast.ClassDef)
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """The functions, classes and small constants that the chapter defines in its cells, without running the rest."""
+    cells = [cell.source for cell in jupytext.read(SOURCE, fmt="md:myst").cells if cell.cell_type == "code"]
+    nodes = [node for source in cells if "%pip" not in source for node in ast.parse(source).body]
+    kept = [node for node in nodes if isinstance(node, TEACHING) or _defines(node, "SHAPES")]
+    images, labels = digits()
+    space = {
+        "np": np,
+        "torch": torch,
+        "F": F,
+        "conv2d": conv2d,
+        "ops_torch": ops_torch,
+        "device": "cpu",
+        "labels": labels,
+        "split": split,
+        "batches": nn_numpy.batches,
+        "he_normal": nn_numpy.he_normal,
+        "X": torch.tensor(images[:, None]),
+        "T": torch.tensor(labels),
+    }
+    exec(compile(ast.Module(kept, []), str(SOURCE), "exec"), space)
+    return space
+
+
+def _defines(node, name):
+    return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+
+
+@pytest.fixture(scope="module")
+def digit():
+    """The chapter's first layer: a digit, a random kernel, a Sobel target."""
+    images, _ = digits()
+    x = images[0][None, None]
+    sobel = np.array([[[[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]]])
+    target = conv2d(x, sobel, padding=1)
+    weight = np.random.default_rng(0).normal(size=(1, 1, 3, 3))
+    return x, weight, target
+
+
+# One weight, many uses
+
+
+def test_a_shared_weights_slope_is_the_sum_of_its_64_products(digit):
+    x, weight, target = digit
+    measured = numerical_gradient(lambda w: 0.5 * np.sum((conv2d(x, w, padding=1) - target) ** 2), weight)[0, 0, 0, 2]
+    products = np.pad(x[0, 0], 1)[0:8, 2:10] * (conv2d(x, weight, padding=1) - target)[0, 0]
+    assert products.size == 64
+    assert products.sum() == pytest.approx(measured, rel=1e-7)
+    assert products.sum() == pytest.approx(-11.1, abs=0.05)
+    assert np.abs(products).sum() == pytest.approx(27.6, abs=0.05)
+    assert 4 < abs(products.sum()) / np.abs(products).max() < 4.5  # about four times the largest, not 64 times
+
+
+def test_one_step_by_measuring_costs_more_than_ten_thousand_forward_passes():
+    model = nn_numpy.digits_cnn(np.random.default_rng(0))
+    assert 2 * sum(p.size for p in model.parameters.values()) > 10_000
+
+
+def test_copies_forward_are_a_sum_backward(digit):
+    x, weight, target = digit
+    grad_output = torch.tensor(conv2d(x, weight, padding=1) - target)
+    copies = torch.tensor(np.tile(weight.reshape(9, 1), (1, 64)), requires_grad=True)  # a kernel for every position
+    patches = F.unfold(torch.tensor(x), 3, padding=1)[0]  # (9, 64)
+    (grad,) = torch.autograd.grad((copies * patches).sum(0), copies, grad_output.reshape(64))
+    shared = conv2d_backward(grad_output.numpy(), x, weight, padding=1)[1]
+    np.testing.assert_allclose(grad.sum(1).numpy(), shared.ravel(), rtol=1e-12, atol=1e-12)
+
+
+# E7: many paths
+
+
+def test_e7_every_path_is_paid_at_the_price_of_its_own_output():
+    a, b, c = 2.0, -1.0, 3.0
+    g = np.array([1.0, 4.0, -2.0, 5.0])
+
+    def loss(x):
+        return np.sum(g * (a * np.r_[0, x[:-1]] + b * x + c * np.r_[x[1:], 0]))
+
+    measured = numerical_gradient(loss, np.array([0.3, -0.7, 0.2, 0.9]))[1]
+    assert measured == pytest.approx(g[0] * c + g[1] * b + g[2] * a)
+    assert measured == pytest.approx(-5)
+    assert g[0] * c + g[1] * b + g[1] * a == 7  # as printed on the slide: even the sign is wrong
+
+
+# B1: the gradient of the weights
+
+
+def test_b1_the_3_by_3_case_term_by_term(chapter):
+    terms = [[np.sum(G * X3[u : u + 2, v : v + 2]) for v in (0, 1)] for u in (0, 1)]
+    assert terms == [[10, 7], [5, 10]]
+    measured = numerical_gradient(lambda w: np.sum(G * conv2d(X3[None, None], w[None, None])), W2)
+    np.testing.assert_allclose(terms, measured, atol=1e-8)
+    np.testing.assert_array_equal(chapter["grad_weight_loops"](G, X3, (2, 2)), terms)
+    np.testing.assert_array_equal(conv2d(X3[None, None], G[None, None])[0, 0], terms)
+    x, w = (torch.tensor(v[None, None], requires_grad=True) for v in (X3, W2))
+    np.testing.assert_array_equal(torch.autograd.grad(F.conv2d(x, w), w, torch.tensor(G[None, None]))[0][0, 0], terms)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_b1_with_a_stride_the_upstream_gradient_is_dilated_first(chapter, stride):
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=(8, 9)), rng.normal(size=(3, 2))
+    g = rng.normal(size=conv2d(x[None, None], w[None, None], stride=stride).shape[2:])
+    dilated = np.zeros([(n - 1) * stride + 1 for n in g.shape])
+    dilated[::stride, ::stride] = g
+    expected = conv2d_backward(g[None, None], x[None, None], w[None, None], stride=stride)[1][0, 0]
+    np.testing.assert_allclose(chapter["grad_weight_loops"](g, x, (3, 2), stride), expected, rtol=1e-12)
+    np.testing.assert_allclose(conv2d(x[None, None], dilated[None, None])[0, 0, :3, :2], expected, rtol=1e-12)
+    assert stride == 1 or conv2d(x[None, None], g[None, None]).shape[2:] != (3, 2)  # undilated, not even the shape
+
+
+def test_the_explorer_shows_the_chapters_case():
+    explorer = BackwardExplorer()
+    assert (explorer.x, explorer.weight, explorer.grad_output) == (X3.tolist(), W2.tolist(), G.tolist())
+
+
+# B4: sharing, bias, batch
+
+
+def test_b4_what_a_parameter_does_not_carry_is_summed_over():
+    rng = np.random.default_rng(1)
+    x, w, g = rng.normal(size=(5, 3, 8, 9)), rng.normal(size=(4, 3, 3, 2)), rng.normal(size=(5, 4, 6, 8))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 2), axis=(2, 3))
+    _, grad_weight, grad_bias = conv2d_backward(g, x, w)
+    np.testing.assert_allclose(np.einsum("nfij,ncijuv->fcuv", g, windows), grad_weight, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(np.einsum("nfij->f", g), grad_bias, rtol=1e-12)
+    one_by_one = sum(conv2d_backward(g[n : n + 1], x[n : n + 1], w)[1] for n in range(5))
+    np.testing.assert_allclose(one_by_one, grad_weight, rtol=1e-12, atol=1e-12)
+
+
+# B2: the gradient of the input
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_b2_scatter_gather_and_full_convolution_are_one(chapter, stride):
+    rng = np.random.default_rng(4)
+    for size in ((6, 6), (7, 9), (8, 5)):
+        w = rng.normal(size=(3, 2))
+        x = rng.normal(size=size)
+        g = rng.normal(size=conv2d(x[None, None], w[None, None], stride=stride).shape[2:])
+        expected = conv2d_backward(g[None, None], x[None, None], w[None, None], stride=stride)[0][0, 0]
+        for way in ("grad_x_scatter", "grad_x_gather", "grad_x_convolution"):
+            np.testing.assert_allclose(chapter[way](g, w, size, stride), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_b2_a_gather_sees_the_kernel_turned(chapter):
+    at = {(0, 0): W2[1, 1], (0, 1): W2[1, 0], (1, 0): W2[0, 1], (1, 1): W2[0, 0]}  # the centre pixel, by output
+    for output, weight in at.items():
+        g = np.zeros((2, 2))
+        g[output] = 1
+        assert chapter["grad_x_gather"](g, W2, (3, 3))[1, 1] == weight
+
+
+def test_b2_pixels_that_no_window_covers_have_a_gradient_of_exactly_zero():
+    without = {}
+    for stride in (1, 2, 3):
+        x, ones = np.zeros((1, 1, 7, 7)), np.ones((1, 1, 3, 3))
+        y = conv2d(x, ones, stride=stride)
+        counts = conv2d_backward(np.ones_like(y), x, ones, stride=stride)[0][0, 0]
+        without[stride] = int((counts == 0).sum())
+        if stride == 2:
+            assert counts[3, 3] == counts[0, 0] == 1
+            assert counts[2, 2] == counts[4, 4] == 4
+    assert without == {1: 0, 2: 0, 3: 13}
+
+
+# E8: two conventions
+
+
+def _verdicts(layer):
+    rng = np.random.default_rng(5)
+    x, w, g = (rng.normal(size=n) for n in (9, 4, 6))
+    dx = numerical_gradient(lambda v: g @ layer(v, w, "valid"), x)
+    dw = numerical_gradient(lambda v: g @ layer(x, v, "valid"), w)
+    neumann = np.convolve(g, w), np.correlate(x, g, "valid")
+    newson = np.convolve(g, w[::-1]), np.convolve(g, x[::-1], "valid")
+    return [[relative_error(a, b) < 1e-6 for a, b in zip(deck, (dx, dw), strict=True)] for deck in (neumann, newson)]
+
+
+def test_e8_neumanns_rules_are_right_for_correlation():
+    assert _verdicts(np.correlate)[0] == [True, True]
+    assert _verdicts(np.convolve)[0] == [False, False]
+
+
+def test_e8_newsons_rules_are_right_for_true_convolution_and_wrong_for_correlation():
+    assert _verdicts(np.convolve)[1] == [True, True]
+    assert _verdicts(np.correlate)[1] == [False, False]
+
+
+def test_e8_without_dilation_the_rule_for_the_input_fails_at_stride_2():
+    rng = np.random.default_rng(6)
+    x, w, g = (rng.normal(size=(1, 1, n, n)) for n in (6, 3, 2))
+    right = conv2d_backward(g, x, w, stride=2)[0]
+    undilated = conv2d(g, w[..., ::-1, ::-1], padding=2)
+    assert undilated.shape == (1, 1, 4, 4)
+    assert right.shape == (1, 1, 6, 6)
+
+
+# B3: the matrix and the adjoint
+
+
+def test_b3_the_gradient_is_the_transposed_matrix(chapter):
+    rows, columns, values, shape = conv2d_matrix(W2[None, None], (3, 3))
+    A = np.zeros(shape)
+    A[rows, columns] = values
+    assert shape == (4, 9)
+    np.testing.assert_array_equal(A @ X3.ravel(), conv2d(X3[None, None], W2[None, None]).ravel())
+    np.testing.assert_array_equal(A.T @ G.ravel(), chapter["grad_x_scatter"](G, W2, (3, 3)).ravel())
+
+
+def test_b3_the_adjoint_identity_holds_for_input_and_weights():
+    rng = np.random.default_rng(7)
+    options = {"stride": 2, "padding": 1, "dilation": 2}
+    x, w = rng.normal(size=(5, 3, 8, 9)), rng.normal(size=(4, 3, 3, 2))
+    y = conv2d(x, w, **options)
+    v = rng.normal(size=y.shape)
+    grad_x, grad_weight, _ = conv2d_backward(v, x, w, **options)
+    assert adjoint_gap(y, v, x, grad_x) < 1e-12
+    assert adjoint_gap(y, v, w, grad_weight) < 1e-12
+    slip = conv2d_backward(v, x, w[..., ::-1, ::-1], **options)[0]
+    assert adjoint_gap(y, v, x, slip) > 1e-3
+    assert adjoint_gap(y, v, w, grad_weight[..., ::-1, ::-1]) > 1e-3
+
+
+def test_b3_a_kernel_that_is_its_own_turn_hides_the_slip():
+    rng = np.random.default_rng(8)
+    x, w = rng.normal(size=(1, 1, 6, 6)), np.array(DECK_FILTER, float)[None, None]
+    y = conv2d(x, w)
+    v = rng.normal(size=y.shape)
+    assert adjoint_gap(y, v, x, conv2d_backward(v, x, w[..., ::-1, ::-1])[0]) < 1e-12
+
+
+def test_b3_a_mistake_shared_by_both_passes_goes_unseen():
+    rng = np.random.default_rng(9)
+    x, w = rng.normal(size=(1, 1, 6, 6)), rng.normal(size=(1, 1, 3, 3))
+    y = conv2d(x[..., :-1], w)  # both skip the last column
+    v = rng.normal(size=y.shape)
+    grad_x = np.pad(conv2d_backward(v, x[..., :-1], w)[0], ((0, 0), (0, 0), (0, 0), (0, 1)))
+    assert adjoint_gap(y, v, x, grad_x) < 1e-12
+
+
+# B5: pooling
+
+
+def test_b5_the_first_of_tied_pixels_gets_the_gradient_here_and_in_torch():
+    x = np.array([[1.0, 3, 2, 2], [4, 2, 0, 2], [5, 5, 1, 0], [0, 5, 0, 0]])
+    expected = [[0, 0, 2, 0], [1, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
+    _, where = max_pool2d(x[None, None], 2)
+    np.testing.assert_array_equal(max_pool2d_backward(G[None, None], where, input_size=(4, 4))[0, 0], expected)
+    t = torch.tensor(x[None, None], requires_grad=True)
+    (grad,) = torch.autograd.grad(F.max_pool2d(t, 2), t, torch.tensor(G[None, None]))
+    np.testing.assert_array_equal(grad[0, 0], expected)
+
+
+def test_e23_the_upstream_gradients_are_summed_where_windows_overlap():
+    x = np.array([[1.0, 2, 3], [4, 9, 5], [6, 7, 8]])
+    y, where = max_pool2d(x[None, None], 2, stride=1)
+    assert (y == 9).all()
+    expected = [[0, 0, 0], [0, 10, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(max_pool2d_backward(G[None, None], where, input_size=(3, 3))[0, 0], expected)
+    t = torch.tensor(x[None, None], requires_grad=True)
+    (grad,) = torch.autograd.grad(F.max_pool2d(t, 2, stride=1), t, torch.tensor(G[None, None]))
+    np.testing.assert_array_equal(grad[0, 0], expected)
+
+
+def test_b5_average_pooling_spreads_evenly():
+    grad = avg_pool2d_backward(4 * G[None, None], 2, input_size=(4, 4))[0, 0]
+    np.testing.assert_array_equal(grad, np.kron(G, np.ones((2, 2))))
+    x = np.random.default_rng(10).normal(size=(1, 1, 4, 4))
+    np.testing.assert_allclose(
+        avg_pool2d(x, 2), conv2d(x, np.full((1, 1, 2, 2), 0.25), stride=2), rtol=1e-12, atol=1e-15
+    )
+
+
+def test_b5_at_a_tie_there_are_two_slopes():
+    def biggest(pair):
+        return max_pool2d(np.array([[[pair]]]), (1, 2))[0].item()
+
+    assert (biggest([2 + 1e-6, 2.0]) - biggest([2.0, 2.0])) / 1e-6 == pytest.approx(1)
+    assert (biggest([2.0, 2.0]) - biggest([2 - 1e-6, 2.0])) / 1e-6 == 0
+    t = torch.tensor([[[2.0, 2.0]]], requires_grad=True)
+    assert torch.autograd.grad(torch.amax(t), t)[0].tolist() == [[[0.5, 0.5]]]
+
+
+def _first_layer(bias):
+    images, _ = digits()
+    kernels = np.random.default_rng(2).normal(size=(8, 1, 3, 3))
+    maps = relu(conv2d(images[:, None], kernels, np.full(8, bias), padding=1))
+    cells = maps.reshape(1797, 8, 4, 2, 4, 2).swapaxes(3, 4).reshape(-1, 4)
+    top = cells.max(axis=1)
+    return (cells == top[:, None]).sum(axis=1) > 1, top
+
+
+def test_b5_more_than_a_quarter_of_the_first_windows_are_tied_nearly_all_at_zero():
+    tied, top = _first_layer(0.0)
+    assert 0.25 < tied.mean() < 0.33
+    assert (tied & (top > 0)).mean() < 1e-3
+
+
+def test_b5_with_positive_biases_the_blank_paper_ties_above_zero():
+    tied, top = _first_layer(0.1)
+    assert (tied & (top > 0)).mean() > 0.05
+
+
+# Finite differences
+
+
+@pytest.fixture(scope="module")
+def smooth():
+    """The chapter's loss without corners, its kernel and its exact slope along one weight."""
+    images, labels = digits()
+    rng = np.random.default_rng(2)
+    kernel, readout = rng.normal(size=(8, 1, 3, 3))[:1], rng.normal(size=(10, 64)) / 8
+    few, classes = images[:64, None], labels[:64]
+
+    def loss(k, dtype=np.float64):
+        x, k, m = (v.astype(dtype) for v in (few, k, readout))
+        return cross_entropy(linear(conv2d(x, k, padding=1).reshape(64, 64), m), classes)
+
+    logits = linear(conv2d(few, kernel, padding=1).reshape(64, 64), readout)
+    grad = (cross_entropy_backward(1.0, logits, classes) @ readout).reshape(64, 1, 8, 8)
+    one = np.zeros((1, 1, 3, 3))
+    one[0, 0, 1, 1] = 1
+    return loss, kernel, one, conv2d_backward(grad, few, kernel, padding=1)[1][0, 0, 1, 1]
+
+
+def _errors(smooth, steps, dtype=np.float64):
+    loss, kernel, one, exact = smooth
+    central = [(loss(kernel + e * one, dtype) - loss(kernel - e * one, dtype)) / (2 * e) for e in steps]
+    forward = [(loss(kernel + e * one, dtype) - loss(kernel, dtype)) / e for e in steps]
+    return [np.abs(np.array(q, float) / exact - 1) for q in (central, forward)]
+
+
+def test_the_error_of_a_difference_quotient_is_a_v(smooth):
+    steps = np.array([1e-12, 1e-8, 1e-5, 1e-2])
+    central, forward = _errors(smooth, steps)
+    assert central.argmin() == 2  # near the cube root of the rounding unit
+    assert forward.argmin() == 1  # near its square root
+    assert central[2] < 1e-8 < forward[2]
+    assert central.min() < forward.min() / 100
+
+
+def test_the_arms_rise_by_one_and_by_two_decades_per_decade(smooth):
+    central, forward = _errors(smooth, np.array([1e-3, 1e-2]))
+    assert np.log10(forward[1] / forward[0]) == pytest.approx(1, abs=0.1)
+    assert np.log10(central[1] / central[0]) == pytest.approx(2, abs=0.1)
+
+
+def test_in_float32_the_check_is_blunt(smooth):
+    loss, kernel, one, _ = smooth
+    central, _ = _errors(smooth, np.array([1e-5]), np.float32)
+    assert central[0] > 1e-4
+    assert loss(kernel + 1e-12 * one, np.float32) == loss(kernel, np.float32)  # the weight does not move
+
+
+def test_a_fresh_network_stands_on_corners():
+    images, labels = digits()
+    rng = np.random.default_rng(2)
+    kernel, readout = rng.normal(size=(8, 1, 3, 3))[:1], rng.normal(size=(10, 64)) / 8
+    few, classes = images[:64, None], labels[:64]
+
+    def loss(bias):
+        h = relu(conv2d(few, kernel, np.array([bias]), padding=1))
+        return cross_entropy(linear(h.reshape(64, 64), readout), classes).item()
+
+    h = conv2d(few, kernel, np.zeros(1), padding=1)
+    assert 0.1 < (h == 0).mean() < 0.16
+    upstream = cross_entropy_backward(1.0, linear(relu(h).reshape(64, 64), readout), classes) @ readout
+    backward = np.sum(upstream.reshape(h.shape) * (h > 0))
+    left, right = (loss(0.0) - loss(-1e-6)) / 1e-6, (loss(1e-6) - loss(0.0)) / 1e-6
+    assert backward == pytest.approx(left, rel=1e-4)  # ReLU'(0) = 0: the side where these pixels are off
+    assert (loss(1e-6) - loss(-1e-6)) / 2e-6 == pytest.approx((left + right) / 2, rel=1e-4)
+    assert right - left > 0.03
+
+
+# B6: autograd
+
+
+def test_b6_gradcheck_passes_ours_and_catches_each_wrong_one(chapter):
+    rng = np.random.default_rng(11)
+    tensors = [torch.tensor(rng.normal(size=s), requires_grad=True) for s in ((2, 3, 5, 4), (4, 3, 3, 3), (4,))]
+    assert torch.autograd.gradcheck(chapter["Convolution"].apply, tensors)
+    for name in ("OneSlip", "SecondDeck", "Severed", "RandomFeedback"):
+        assert not torch.autograd.gradcheck(chapter[name].apply, tensors, raise_exception=False), name
+
+
+@pytest.fixture(scope="module")
+def runs(chapter):
+    names = ("Convolution", "OneSlip", "Severed", "SecondDeck")
+    return {name: [chapter["train"](chapter[name], seed) for seed in range(3)] for name in names}
+
+
+def test_b6_a_right_gradient_reads_more_than_nine_digits_in_ten(runs):
+    assert all(missed < 0.1 for _, missed, _ in runs["Convolution"])
+
+
+def test_e8_newsons_rules_in_a_correlating_layer_read_fewer_than_six_in_ten(runs):
+    for losses, missed, _ in runs["SecondDeck"]:
+        assert missed > 0.4
+        assert losses[1] < losses[0] - 0.1  # and yet the loss goes down at first
+        assert losses[-1] > 1
+
+
+def test_b6_one_slip_trains_as_well_as_passing_nothing_down(runs):
+    for name in ("OneSlip", "Severed"):
+        assert all(missed < 0.15 for _, missed, _ in runs[name])
+        assert all(losses[-1] < 0.5 for losses, _, _ in runs[name])
+    mean = {name: np.mean([losses[-1] for losses, _, _ in found]) for name, found in runs.items()}
+    assert mean["Convolution"] < mean["OneSlip"] < mean["Severed"]
+
+
+def test_b6_alone_with_one_slip_the_first_layer_climbs(chapter):
+    def train(name):
+        return [chapter["train"](chapter[name], seed, moving=2, epochs=8) for seed in range(3)]
+
+    right, slip, severed, random = (train(n) for n in ("Convolution", "OneSlip", "Severed", "RandomFeedback"))
+    for a, b, c, d in zip(right, slip, severed, random, strict=True):
+        assert a[0][-1] < a[0][0]
+        assert b[0][-1] > b[0][0] + 0.5
+        assert b[2][0][0] > 0  # it begins with a positive cosine
+        assert b[2][-1][0] < 0
+        assert np.ptp(c[0]) < 0.05
+        assert d[0][-1] > b[0][-1]  # exercise 6: random feedback into frozen layers climbs faster
+
+
+def test_b6_the_cosine_with_a_turned_gradient_is_the_balance_of_its_two_parts():
+    g = np.random.default_rng(12).normal(size=(4, 3, 3, 3))
+    turned = g[..., ::-1, ::-1]
+    s, a = (g + turned) / 2, (g - turned) / 2
+    cosine = np.sum(g * turned) / np.sum(g * g)
+    assert cosine == pytest.approx((np.sum(s * s) - np.sum(a * a)) / (np.sum(s * s) + np.sum(a * a)))
+
+
+def test_b6_the_second_decks_cosine_falls_to_about_zero(runs):
+    cosines = np.array([c for _, _, c in runs["SecondDeck"]])[..., 1]  # (seeds, epochs), second convolution
+    assert cosines[:, 0].min() > 0.3
+    assert cosines[:, 0].mean() > 0.5
+    assert np.abs(cosines[:, -6:].mean()) < 0.25
+
+
+# NumPy alone
+
+
+def _twins(backward=None):
+    images, labels = digits()
+    rng = np.random.default_rng(0)
+    model = nn_numpy.digits_cnn(rng)
+    if backward is not None:
+        model.layers[3].backward = lambda g: backward(model.layers[3], g)
+    twin = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 16, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(16, 32, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(128, 10),
+    ).double()
+    twin.load_state_dict({name: torch.tensor(value) for name, value in model.parameters.items()})
+    ours = nn_numpy.SGD(model, lr=0.05, momentum=0.9)
+    theirs = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.9)
+    learn, held_out = split(labels, 0.2, rng)
+    gaps = []
+    for rows in (learn[b] for _ in range(6 if backward is None else 1) for b in nn_numpy.batches(len(learn), 32, rng)):
+        theirs.zero_grad()
+        loss = F.cross_entropy(twin(torch.tensor(images[rows, None])), torch.tensor(labels[rows]))
+        loss.backward()
+        theirs.step()
+        gaps.append(abs(nn_numpy.train_step(model, ours, images[rows, None], labels[rows]) - loss.item()))
+    return gaps, nn_numpy.accuracy(model, images[held_out, None], labels[held_out])
+
+
+def test_the_numpy_network_and_its_twin_stay_together_for_270_steps():
+    gaps, right = _twins()
+    assert len(gaps) == 270
+    assert max(gaps) < 1e-9
+    assert right > 0.95
+
+
+def test_with_one_slip_the_twins_part_at_the_second_step():
+    def slip(layer, grad_output):
+        weight = layer.parameters["weight"]
+        _, grad_weight, grad_bias = conv2d_backward(grad_output, layer.x, weight, padding=1)
+        layer.gradients = {"weight": grad_weight, "bias": grad_bias}
+        return conv2d_backward(grad_output, layer.x, weight[..., ::-1, ::-1], padding=1)[0]
+
+    gaps, _ = _twins(slip)
+    assert gaps[0] < 1e-12
+    assert gaps[1] > 1e-6
+
+
+# Exercises
+
+
+def test_exercise_1(chapter):
+    x, w, g = np.array([[3.0, 1, 4, 1, 5]]), np.array([[1.0, 2, -1]]), np.array([[1.0, -1]])
+    np.testing.assert_array_equal(chapter["grad_x_scatter"](g, w, (1, 5), 2), [[1, 2, -2, -2, 1]])
+    np.testing.assert_array_equal(chapter["grad_weight_loops"](g, x, (1, 3), 2), x[:, :3] - x[:, 2:])
+
+
+def test_exercise_3_the_wrong_size_is_caught_and_keeps_its_direction():
+    rng = np.random.default_rng(13)
+    x, w = rng.normal(size=(2, 1, 6, 6)), rng.normal(size=(1, 1, 3, 3))
+    y = conv2d(x, w)
+    v = rng.normal(size=y.shape)
+    right = conv2d_backward(v, x, w)[1]
+    wrong = right / 16
+    assert adjoint_gap(y, v, w, wrong) > 1e-3
+    assert np.sum(right * wrong) / np.sqrt(np.sum(right**2) * np.sum(wrong**2)) == pytest.approx(1)
+
+
+def test_exercise_5_automatic_differentiation_differentiates_the_program():
+    def slope(f):
+        t = torch.zeros((), requires_grad=True)
+        return torch.autograd.grad(f(t), t)[0].item()
+
+    assert slope(torch.relu) == 0
+    assert slope(lambda t: torch.relu(-t) + t) == 1
+    assert slope(lambda t: torch.relu(-t) + t - torch.relu(t) / 2) == 1  # the slopes at 0 are 0 and 1/2
