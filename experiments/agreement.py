@@ -28,13 +28,14 @@ def draw(generator: np.random.Generator, dtype: str) -> tuple[list[np.ndarray], 
     """Return (x, weight, bias) and the options of one convolution."""
     groups = int(generator.integers(1, 4))
     kernel = generator.integers(1, 5, 2)
+    dilation = tuple(map(int, generator.integers(1, 3, 2)))
     options = {
         "stride": tuple(map(int, generator.integers(1, 4, 2))),
         "padding": tuple(tuple(map(int, pair)) for pair in generator.integers(0, 4, (2, 2))),
-        "dilation": tuple(map(int, generator.integers(1, 3, 2))),
+        "dilation": dilation,
         "groups": groups,
     }
-    size = [d * (k - 1) + 1 + generator.integers(0, 6) for k, d in zip(kernel, options["dilation"], strict=True)]
+    size = [d * (k - 1) + 1 + generator.integers(0, 6) for k, d in zip(kernel, dilation, strict=True)]
     in_group, out_channels = int(generator.integers(1, 4)), groups * int(generator.integers(1, 4))
     shapes = ((2, groups * in_group, *size), (out_channels, in_group, *kernel), (out_channels,))
     return [generator.normal(size=shape).astype(dtype) for shape in shapes], options
@@ -48,7 +49,8 @@ def error(ours, theirs, magnitudes) -> float:
 
 def compare(dtype: str, device: str, draws: int, seed: int) -> list[dict]:
     """Return one row per operator and pair of twins."""
-    generator, worst = np.random.default_rng(seed), {}
+    generator = np.random.default_rng(seed)
+    worst: dict[tuple[str, str], float] = {}
     for _ in range(draws):
         arrays, options = draw(generator, dtype)
         x, weight, _ = arrays
