@@ -105,7 +105,7 @@ def _signed(fig: Figure, ax: Axes, values: np.ndarray, title: str, *, bar: bool 
 
 def scatter_gather() -> Figure:
     """Draw ∂L/∂x of a 3 × 3 input and a 2 × 2 kernel twice: an output that pays, and an input that collects."""
-    fig, axes = new(2, height=3.3)
+    fig, axes = new(2, height=2.6)
     for ax, title in zip(axes[0], ("scatter: one output pays", "gather: one input collects"), strict=True):
         ax.set(xlim=(-0.1, 7.1), ylim=(4.35, -0.9), aspect="equal", title=title)
         ax.axis("off")
@@ -227,7 +227,7 @@ def training(losses: Mapping[str, np.ndarray], missed: Mapping[str, np.ndarray])
     """Draw loss per epoch (seeds, epochs), mean and range, and the share misread at the end (seeds,)."""
     fig, axes = new(2, height=4.4)
     curves, dots = axes[0]
-    for (name, runs), style in zip(losses.items(), LINES, strict=True):
+    for (name, runs), style in zip(losses.items(), LINES, strict=False):
         _band(curves, name, runs, style)
     curves.set(xlabel="epoch", ylabel="training loss", ylim=(0, None), xticks=(1, 4, 8, 12, 16))
     for place, values in enumerate(missed.values()):
