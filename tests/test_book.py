@@ -131,13 +131,16 @@ def test_text_of_a_figure_is_its_metadata_or_its_plain_text():
     assert alt({}, "<Figure size 640x480>") == ""
 
 
-def test_images_after_the_first_wait(tmp_path):
+def test_images_have_a_size_and_wait(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
-    html = figures.complete_images('<img src="a.png" alt="x"/><img src="a.png" width="9" alt="y">', tmp_path / "p.html")
-    assert html == (
-        '<img src="a.png" alt="x" width="2" height="3" decoding="async" />'
-        '<img src="a.png" width="9" alt="y" loading="lazy" decoding="async" />'
-    )
+
+    def completed(attributes):
+        return figures.complete_images(f"<img {attributes}/>", tmp_path / "p.html")
+
+    rest = ' loading="lazy" decoding="async" />'
+    assert completed('src="a.png" alt="x"') == '<img src="a.png" alt="x" width="2" height="3"' + rest
+    assert completed('src="a.png" width="9"') == '<img src="a.png" width="9"' + rest
+    assert completed('src="a.png" style="width: 4px; height: 6px;"') == '<img src="a.png" width="4" height="6"' + rest
     (tmp_path / "b.png").write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=r"b\.png is not a PNG file"):
         figures.png_size(tmp_path / "b.png")

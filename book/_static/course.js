@@ -2,11 +2,22 @@
 (() => {
   const SCROLLERS = "div.math, .bd-article table, .output.text_plain, .output.text_html, div.highlight pre";
 
-  function makeScrollersFocusable() {
-    for (const box of document.querySelectorAll(SCROLLERS)) {
-      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
-      else box.removeAttribute("tabindex");
-    }
+  function makeFocusableWhereItScrolls(box) {
+    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+
+  // Boxes are measured when they come near: to measure them all at once would lay out the whole chapter.
+  const near = new IntersectionObserver(
+    (entries) => entries.forEach((entry) => { if (entry.isIntersecting) makeFocusableWhereItScrolls(entry.target); }),
+    { rootMargin: "100%" },
+  );
+
+  let width = innerWidth;
+  function measureAgain() {
+    if (innerWidth === width) return;
+    width = innerWidth;
+    document.querySelectorAll(SCROLLERS).forEach(makeFocusableWhereItScrolls);
   }
 
   async function copy(button, block) {
@@ -33,8 +44,7 @@
   });
   addEventListener("afterprint", () => { for (const details of closed) details.open = false; });
 
-  // The theme does the same at load for `pre` alone, and says -1 where nothing scrolls.
-  addEventListener("load", () => setTimeout(makeScrollersFocusable));
-  addEventListener("resize", makeScrollersFocusable);
+  addEventListener("load", () => document.querySelectorAll(SCROLLERS).forEach((box) => near.observe(box)));
+  addEventListener("resize", measureAgain);
   document.addEventListener("DOMContentLoaded", () => (window.requestIdleCallback ?? setTimeout)(addCopyButtons));
 })();

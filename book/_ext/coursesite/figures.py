@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+STYLE = re.compile(r'\s*style="width: (\d+)px; height: (\d+)px;"')
 IMAGE = re.compile(r"<img\b([^>]*?)\s*/?>")
 
 
@@ -54,19 +55,20 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 def complete_images(html: str, page: Path) -> str:
-    """Give the images of a page the size of their files, and let all but the first wait until they come near."""
-    seen = 0
+    """Give the images of a page their size as attributes, and let them wait until they come near.
+
+    A size in the notebook goes before the file's; docutils writes it as a style, which would not shrink in proportion.
+    """
 
     def complete(match: re.Match) -> str:
-        nonlocal seen
         attributes = match[1]
         source = page.parent / re.search(r'src="([^"]+)"', attributes)[1]
-        if source.suffix == ".png" and " width=" not in attributes:
-            width, height = png_size(source)
-            attributes += f' width="{width}" height="{height}"'
-        if seen:
-            attributes += ' loading="lazy"'
-        seen += 1
-        return f'<img{attributes} decoding="async" />'
+        if style := STYLE.search(attributes):
+            size = style.groups()
+        else:
+            size = png_size(source) if source.suffix == ".png" else None
+        if size and " width=" not in attributes:
+            attributes = STYLE.sub("", attributes) + f' width="{size[0]}" height="{size[1]}"'
+        return f'<img{attributes} loading="lazy" decoding="async" />'
 
     return IMAGE.sub(complete, html)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 from .addresses import rename_search_results
 from .figures import complete_images
@@ -21,6 +22,8 @@ SCRIPTS = [
     "scripts/pydata-sphinx-theme.js",
     "course.js",
 ]
+# The theme measures every code block at load, and so lays out the whole page; course.js measures what comes near.
+EAGER = '"complete"===document.readyState?I():window.addEventListener("load",I)'
 # Of everything that the theme and the extensions copy, what pages still ask for.
 KEPT = ["course-bundle.js", "language_data.js", "searchtools.js", "favicon.svg", "social-card.png", "vendor", "widgets"]
 URL = re.compile(r"url\(\s*[\"']?(?!data:|#)([^\"')]+)[\"']?\s*\)")
@@ -30,6 +33,9 @@ def bundle_scripts(static: Path) -> str:
     """Write the scripts that every page loads into one file and return its text."""
     texts = [re.sub(r"//# sourceMappingURL=.*", "", (static / name).read_text("utf-8")) for name in SCRIPTS]
     bundle = "\n;".join(texts)
+    if EAGER not in bundle:
+        raise ExtensionError("the theme's script has changed: look in it for what measures every box at load")
+    bundle = bundle.replace(EAGER, "0")
     (static / "course-bundle.js").write_text(bundle, "utf-8")
     return bundle
 

@@ -1,4 +1,4 @@
-"""What a page's template needs to know: its scripts and fonts, where it is published, and where its notebook is."""
+"""What a page's template needs to know: its scripts, where it is published, and where its notebook is."""
 
 import re
 from html import escape
@@ -13,7 +13,6 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[3]
 WIDGETS = ROOT / "cnnlib" / "widgets"
 ELEMENT = re.compile(r"<cnn-([a-z-]+)[\s>]")
-MATHS_FONTS = ["KaTeX_Main-Regular.woff2", "KaTeX_Math-Italic.woff2"]
 
 
 def widget_scripts(body: str, docname: str) -> list[str]:
@@ -53,7 +52,6 @@ def add_context(app: Sphinx, pagename: str, templatename: str, context: dict, do
     for formula in re.findall(r'class="katex-error" title="([^"]*)"', body):
         logger.warning("KaTeX cannot read a formula: %s", formula, location=pagename)
     context["course_widgets"] = widget_scripts(body, pagename)
-    context["course_fonts"] = MATHS_FONTS if 'class="katex' in body else []
     context["course_site"] = site_address(repository)
     context["course_page"] = "" if pagename == app.config.root_doc else page_name(pagename) + ".html"
     context["course_description"] = description(body)
