@@ -8,6 +8,7 @@ where they come from, go to ``benchmarks/results/site.csv``.
 import argparse
 import csv
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -16,7 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
+
 from tools.book import ROOT, node_directory
+from tools.browser import axe_violations, launch, lay_out
 from tools.serve import serve
 from tools.system import chromium
 from tools.vendor import npm
@@ -66,19 +70,17 @@ def lighthouse(script: Path, address: str, preset: str) -> dict[str, float]:
     return scores | {name: report["audits"][audit]["numericValue"] for name, audit in METRICS.items()}
 
 
-def axe_violations(addresses: list[str]) -> dict[str, int]:
-    """Return the number of axe violations of each page, light and dark together."""
-    from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
-
+def count_violations(addresses: list[str]) -> dict[str, int]:
+    """Return the number of axe violations of each page, light and dark, wide and narrow together."""
     counts = dict.fromkeys(addresses, 0)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS.split()[1:])
-        for scheme in ("light", "dark"):
-            page = browser.new_page(color_scheme=scheme)
+        browser = launch(playwright)
+        for scheme, width in itertools.product(("light", "dark"), (1280, 390)):
+            page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
             for address in addresses:
                 page.goto(address, wait_until="load")
-                counts[address] += Axe().run(page).violations_count
+                lay_out(page)
+                counts[address] += len(axe_violations(page))
         browser.close()
     return counts
 
@@ -114,7 +116,7 @@ def measure(pages: list[str], runs: int) -> list[dict[str, object]]:
     """Return one row for each page and preset, printing each as it comes."""
     script, rows = install_lighthouse(), []
     with serve(SITE) as address:
-        violations = axe_violations([address + page for page in pages])
+        violations = count_violations([address + page for page in pages])
         for page in pages:
             for preset in ("mobile", "desktop"):
                 row = median_row(page, preset, [lighthouse(script, address + page, preset) for _ in range(runs)])

@@ -8,25 +8,15 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 import yaml
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from tools.browser import axe_violations, launch, lay_out
 from tools.serve import serve
-from tools.system import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 PAGES = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html"))]  # empty where nothing is built
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-# Sections out of view are laid out lazily: here everything is laid out, so that everything is checked.
-LAY_OUT = ".bd-article section { content-visibility: visible !important }"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 REPOSITORY = CONFIG["repository"]["url"].removeprefix("https://github.com/")
 
@@ -42,7 +32,7 @@ def address():
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = launch(playwright)
         yield browser
         browser.close()
 
@@ -68,15 +58,6 @@ def open_page(browser, url, *, scheme="light", width=1280, height=900):
     page.on("response", lambda r: page.faults.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
     page.goto(url, wait_until="load")
     return page
-
-
-def lay_out(page, width):
-    """Lay out the whole page, and let course.js look at every box that may scroll: it does where the width changes."""
-    page.add_style_tag(content=LAY_OUT)
-    for step in (1, 0):
-        page.set_viewport_size({"width": width + step, "height": 900})
-        page.wait_for_function(f"innerWidth === {width + step}")
-    page.wait_for_timeout(50)
 
 
 class Page(HTMLParser):
@@ -133,15 +114,12 @@ def test_page_loads_in_silence_and_from_here_alone(browser, address, page):
 def test_page_is_accessible_and_fits(browser, address, page, scheme, width):
     opened = open_page(browser, address + page, scheme=scheme, width=width)
     assert opened.evaluate("document.documentElement.dataset.theme") == scheme
-    lay_out(opened, width)
+    lay_out(opened)
     page_width = opened.evaluate("document.documentElement.scrollWidth")
-    # A formula is hundreds of elements of one colour: a letter stands for it, or axe would take minutes.
-    opened.evaluate("document.querySelectorAll('.katex').forEach((formula) => formula.replaceChildren('x'))")
-    report = Axe().run(opened, options={"resultTypes": ["violations"]})
+    violations = axe_violations(opened, contrast=width > 400)
     opened.context.close()
     assert page_width <= width, f"the page scrolls sideways: it is {page_width} wide"
-    found = [(v["id"], node["html"][:200]) for v in report.response["violations"] for node in v["nodes"]]
-    assert found == []
+    assert violations == []
 
 
 def test_internal_links_and_anchors_resolve(parsed):
@@ -218,7 +196,7 @@ def test_telephone_can_open_the_contents(browser, address):
 
 def test_what_scrolls_can_be_reached_by_keyboard(browser, address):
     page = open_page(browser, address + CHAPTERS[0], width=390, height=844)
-    lay_out(page, 390)
+    lay_out(page)
     unreachable = page.evaluate(
         "[...document.querySelectorAll('article *')].filter((e) => /auto|scroll/.test(getComputedStyle(e).overflowX)"
         " && e.scrollWidth > e.clientWidth + 1 && e.clientWidth && e.tabIndex < 0).map((e) => e.outerHTML.slice(0, 99))"

@@ -1,0 +1,47 @@
+"""Chromium as tests and measurements use it, and what axe finds in a page of the site."""
+
+from playwright.sync_api import Browser, Page, Playwright
+
+from tools.system import chromium
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Sections out of view are laid out lazily: here everything is laid out, so that everything is checked.
+LAY_OUT = ".bd-article section { content-visibility: visible !important }"
+FORMULAS_TO_LETTERS = "document.querySelectorAll('.katex').forEach((formula) => formula.replaceChildren('x'))"
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the system's Chromium; it asks no host for anything that a page does not ask for."""
+    return playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+
+
+def lay_out(page: Page) -> None:
+    """Lay out the whole page, and let course.js look at every box that may scroll: it does where the width changes."""
+    page.add_style_tag(content=LAY_OUT)
+    size = page.viewport_size
+    if size is None:
+        raise ValueError("page has no viewport size; expected one opened with a viewport")
+    for width in (size["width"] + 1, size["width"]):
+        page.set_viewport_size({"width": width, "height": size["height"]})
+        page.wait_for_function(f"innerWidth === {width}")
+    page.wait_for_timeout(50)
+
+
+def axe_violations(page: Page, *, contrast: bool = True) -> list[tuple[str, str]]:
+    """Return (rule, element) for each violation that axe finds in a page laid out by ``lay_out``.
+
+    A formula is hundreds of elements of one colour, over which axe would take minutes: a letter stands for it.
+    Contrast takes axe most of its time, and does not depend on the width of the window.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.evaluate(FORMULAS_TO_LETTERS)
+    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
+    violations = Axe().run(page, options=options).response["violations"]
+    return [(violation["id"], node["html"][:200]) for violation in violations for node in violation["nodes"]]
