@@ -205,6 +205,33 @@ def test_what_scrolls_can_be_reached_by_keyboard(browser, address):
     assert unreachable == []
 
 
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_wide_formulas_can_be_scrolled_to_their_beginning(browser, address, page):
+    opened = open_page(browser, address + page, width=390)
+    lay_out(opened)
+    cut = opened.evaluate(
+        "[...document.querySelectorAll('div.math')].filter((box) => [...box.querySelectorAll('.base, .tag')]"
+        ".some((part) => part.getBoundingClientRect().left < box.getBoundingClientRect().left - 1))"
+        ".map((box) => box.textContent.slice(0, 60))"
+    )
+    boxes = opened.evaluate("document.querySelectorAll('div.math').length")
+    opened.context.close()
+    assert boxes > 5
+    assert cut == []
+
+
+def test_paper_is_white_and_hints_are_open(browser, address):
+    page = open_page(browser, address + CHAPTERS[0], scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.querySelectorAll('article details:not([open])').length") == 0
+    assert not page.is_visible(".bd-sidebar-primary")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.context.close()
+
+
 def test_maths_is_rendered_and_read_aloud(parsed):
     html = (SITE / CHAPTERS[0]).read_text("utf-8")
     assert html.count('<span class="katex-mathml"><math') == html.count('class="katex-html" aria-hidden="true"') > 10

@@ -37,12 +37,20 @@
     }
   }
 
+  // Paper is white, and hints on it cannot be opened.
+  const root = document.documentElement.dataset;
   let closed = [];
+  let theme;
   addEventListener("beforeprint", () => {
+    theme = root.theme;
+    root.theme = "light";
     closed = [...document.querySelectorAll(".bd-article details:not([open])")];
     for (const details of closed) details.open = true;
   });
-  addEventListener("afterprint", () => { for (const details of closed) details.open = false; });
+  addEventListener("afterprint", () => {
+    root.theme = theme;
+    for (const details of closed) details.open = false;
+  });
 
   addEventListener("load", () => document.querySelectorAll(SCROLLERS).forEach((box) => near.observe(box)));
   addEventListener("resize", measureAgain);

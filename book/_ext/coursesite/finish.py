@@ -29,15 +29,28 @@ KEPT = ["course-bundle.js", "language_data.js", "searchtools.js", "favicon.svg",
 URL = re.compile(r"url\(\s*[\"']?(?!data:|#)([^\"')]+)[\"']?\s*\)")
 
 
+def replace(text: str, old: str, new: str, name: str) -> str:
+    """Replace a passage of a script that others wrote; stop the build where a new version no longer has it."""
+    if old not in text:
+        raise ExtensionError(f"{name} has changed: it no longer holds {old!r}, which coursesite/finish.py replaces")
+    return text.replace(old, new)
+
+
 def bundle_scripts(static: Path) -> str:
     """Write the scripts that every page loads into one file and return its text."""
     texts = [re.sub(r"//# sourceMappingURL=.*", "", (static / name).read_text("utf-8")) for name in SCRIPTS]
-    bundle = "\n;".join(texts)
-    if EAGER not in bundle:
-        raise ExtensionError("the theme's script has changed: look in it for what measures every box at load")
-    bundle = bundle.replace(EAGER, "0")
+    bundle = replace("\n;".join(texts), EAGER, "0", "pydata-sphinx-theme.js")
     (static / "course-bundle.js").write_text(bundle, "utf-8")
     return bundle
+
+
+def mend_search(static: Path) -> str:
+    """Leave all but one of the three forms of each formula out of the summaries of results; return the script."""
+    path = static / "searchtools.js"
+    removed = '[".headerlink", "script", "style"'
+    text = replace(path.read_text("utf-8"), removed, f'{removed}, "annotation", ".katex-html"', path.name)
+    path.write_text(text, "utf-8")
+    return text
 
 
 def read_stylesheets(pages: dict[Path, str]) -> dict[Path, str]:
@@ -95,7 +108,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         for page in sorted(output.rglob("*.html"))
         if page.relative_to(output).parts[0] not in ("_static", "_sources")
     }
-    scripts = bundle_scripts(static) + (static / "searchtools.js").read_text("utf-8")
+    scripts = bundle_scripts(static) + mend_search(static)
     inline_styles(pages, output, scripts)
     for page, html in pages.items():
         deferred = html.replace("<script src=", "<script defer src=")  # those of the search page

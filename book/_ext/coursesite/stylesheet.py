@@ -14,7 +14,7 @@ SIMPLE = re.compile(rf"(?P<kind>[.#]?)(?P<name>{NAME})")
 IGNORED = re.compile(r"\[[^\]]*\]|::?[\w-]+|\\.")
 # Parts of the theme that its scripts name and this site does not have.
 NEVER = re.compile(
-    r"dropdown|list-group|version-|header-announcement|collapse-sidebar|expand-sidebar|\.margin|\.sidebar\b"
+    r"dropdown|list-group|version-|header-announcement|collapse-sidebar|expand-sidebar|\.margin(?![\w-])|\.sidebar(?![\w-])"
 )
 STRING = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|`[^`]*`")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
