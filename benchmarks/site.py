@@ -15,6 +15,7 @@ import platform
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -105,6 +106,7 @@ def provenance() -> dict[str, str]:
     return {
         "processor": processor(),
         "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",
         "chromium": version.split()[1],
         "lighthouse": LIGHTHOUSE_VERSION,
         "date": datetime.date.today().isoformat(),
@@ -112,17 +114,14 @@ def provenance() -> dict[str, str]:
     }
 
 
-def measure(pages: list[str], runs: int) -> list[dict[str, object]]:
-    """Return one row for each page and preset, printing each as it comes."""
-    script, rows = install_lighthouse(), []
+def measure(pages: list[str], runs: int) -> Iterator[dict[str, object]]:
+    """Yield one row for each page and preset."""
+    script = install_lighthouse()
     with serve(SITE) as address:
         violations = count_violations([address + page for page in pages])
-        for page in pages:
-            for preset in ("mobile", "desktop"):
-                row = median_row(page, preset, [lighthouse(script, address + page, preset) for _ in range(runs)])
-                rows.append({**row, "axe_violations": violations[address + page], **provenance()})
-                print({key: rows[-1][key] for key in list(rows[-1])[:12]}, flush=True)
-    return rows
+        for page, preset in itertools.product(pages, ("mobile", "desktop")):
+            row = median_row(page, preset, [lighthouse(script, address + page, preset) for _ in range(runs)])
+            yield {**row, "axe_violations": violations[address + page], **provenance()}
 
 
 def main() -> None:
@@ -137,12 +136,15 @@ def main() -> None:
     unknown = set(arguments.pages) - set(found)
     if unknown:
         parser.error(f"no such page: {', '.join(sorted(unknown))}; pages are {', '.join(found)}")
-    rows = measure(arguments.pages or found, arguments.runs)
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        for row in measure(arguments.pages or found, arguments.runs):
+            if not file.tell():
+                writer = csv.DictWriter(file, list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            print(*list(row.values())[:12], flush=True)
 
 
 if __name__ == "__main__":
