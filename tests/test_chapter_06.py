@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.autograd.gradcheck import GradcheckError
 
 from cnnlib import nn_numpy, ops_torch
 from cnnlib.data import digits, split
@@ -46,6 +47,7 @@ def chapter():
         "torch": torch,
         "F": F,
         "conv2d": conv2d,
+        "adjoint_gap": adjoint_gap,
         "ops_torch": ops_torch,
         "device": "cpu",
         "labels": labels,
@@ -83,8 +85,7 @@ def test_a_shared_weights_slope_is_the_sum_of_its_64_products(digit):
     products = np.pad(x[0, 0], 1)[0:8, 2:10] * (conv2d(x, weight, padding=1) - target)[0, 0]
     assert products.size == 64
     assert products.sum() == pytest.approx(measured, rel=1e-7)
-    assert products.sum() == pytest.approx(-11.1, abs=0.05)
-    assert np.abs(products).sum() == pytest.approx(27.6, abs=0.05)
+    assert abs(products.sum()) < 0.45 * np.abs(products).sum()  # less than half of the sizes survives
     assert 4 < abs(products.sum()) / np.abs(products).max() < 4.5  # about four times the largest, not 64 times
 
 
@@ -142,8 +143,13 @@ def test_b1_with_a_stride_the_upstream_gradient_is_dilated_first(chapter, stride
     dilated[::stride, ::stride] = g
     expected = conv2d_backward(g[None, None], x[None, None], w[None, None], stride=stride)[1][0, 0]
     np.testing.assert_allclose(chapter["grad_weight_loops"](g, x, (3, 2), stride), expected, rtol=1e-12)
-    np.testing.assert_allclose(conv2d(x[None, None], dilated[None, None])[0, 0, :3, :2], expected, rtol=1e-12)
-    assert stride == 1 or conv2d(x[None, None], g[None, None]).shape[2:] != (3, 2)  # undilated, not even the shape
+    covered = x[: len(dilated) + 2, : dilated.shape[1] + 1]  # what the windows reached
+    np.testing.assert_allclose(conv2d(covered[None, None], dilated[None, None])[0, 0], expected, rtol=1e-12)
+    if stride == 3:  # pixels are left over on both axes: uncut, the correlation has not even the kernel's shape
+        assert conv2d(x[None, None], dilated[None, None]).shape[2:] != (3, 2)
+    if stride > 1:
+        undilated = conv2d(x[: len(g) + 2, : g.shape[1] + 1][None, None], g[None, None])[0, 0]
+        assert relative_error(undilated, expected) > 0.1
 
 
 def test_the_explorer_shows_the_chapters_case():
@@ -209,8 +215,9 @@ def _verdicts(layer):
     x, w, g = (rng.normal(size=n) for n in (9, 4, 6))
     dx = numerical_gradient(lambda v: g @ layer(v, w, "valid"), x)
     dw = numerical_gradient(lambda v: g @ layer(x, v, "valid"), w)
-    neumann = np.convolve(g, w), np.correlate(x, g, "valid")
-    newson = np.convolve(g, w[::-1]), np.convolve(g, x[::-1], "valid")
+    padded = np.pad(g, 3)
+    neumann = np.correlate(padded, w[::-1], "valid"), np.correlate(x, g, "valid")
+    newson = np.convolve(padded, w[::-1], "valid"), np.convolve(g, x[::-1], "valid")
     return [[relative_error(a, b) < 1e-6 for a, b in zip(deck, (dx, dw), strict=True)] for deck in (neumann, newson)]
 
 
@@ -224,13 +231,15 @@ def test_e8_newsons_rules_are_right_for_true_convolution_and_wrong_for_correlati
     assert _verdicts(np.correlate)[1] == [False, False]
 
 
-def test_e8_without_dilation_the_rule_for_the_input_fails_at_stride_2():
+def test_e8_without_dilation_the_rule_for_the_input_fails_at_stride_2(chapter):
     rng = np.random.default_rng(6)
     x, w, g = (rng.normal(size=(1, 1, n, n)) for n in (6, 3, 2))
     right = conv2d_backward(g, x, w, stride=2)[0]
-    undilated = conv2d(g, w[..., ::-1, ::-1], padding=2)
-    assert undilated.shape == (1, 1, 4, 4)
-    assert right.shape == (1, 1, 6, 6)
+    undilated = conv2d(np.pad(g, ((0, 0), (0, 0), (2, 4), (2, 4))), w[..., ::-1, ::-1])  # zeros at the end: 6 × 6
+    assert undilated.shape == right.shape
+    assert relative_error(undilated, right) > 0.1
+    dilated = chapter["grad_x_convolution"](g[0, 0], w[0, 0], (6, 6), 2)
+    assert relative_error(dilated, right[0, 0]) < 1e-12
 
 
 # B3: the matrix and the adjoint
@@ -257,6 +266,13 @@ def test_b3_the_adjoint_identity_holds_for_input_and_weights():
     slip = conv2d_backward(v, x, w[..., ::-1, ::-1], **options)[0]
     assert adjoint_gap(y, v, x, slip) > 1e-3
     assert adjoint_gap(y, v, w, grad_weight[..., ::-1, ::-1]) > 1e-3
+
+
+def test_b3_unrelated_arrays_of_that_size_leave_a_gap_of_a_few_hundredths():
+    rng = np.random.default_rng(16)
+    shape = conv2d(rng.normal(size=(5, 3, 8, 9)), rng.normal(size=(4, 3, 3, 2)), stride=2, padding=1, dilation=2).shape
+    gaps = [adjoint_gap(*rng.normal(size=(2, *shape)), np.zeros(1), np.zeros(1)) for _ in range(200)]
+    assert 0.01 < np.median(gaps) < 0.1
 
 
 def test_b3_a_kernel_that_is_its_own_turn_hides_the_slip():
@@ -300,6 +316,28 @@ def test_e23_the_upstream_gradients_are_summed_where_windows_overlap():
     np.testing.assert_array_equal(grad[0, 0], expected)
 
 
+def test_b5_pooling_backward_in_loops_in_numpy_and_in_torch_is_the_transpose(chapter):
+    rng = np.random.default_rng(14)
+    for size, stride in ((2, 2), (3, 2), (2, 1)):
+        x = rng.normal(size=(9, 9))
+        y, where = (a[0, 0] for a in max_pool2d(x[None, None], size, stride=stride))
+        v = rng.normal(size=y.shape)
+        loops = chapter["max_pool_backward_loops"](v, x, size, stride)
+        np.testing.assert_array_equal(chapter["max_pool_backward_numpy"](v, where, (9, 9)), loops)
+        assert adjoint_gap(y, v, x, loops) < 1e-12
+        average = avg_pool2d(x[None, None], size, stride=stride)[0, 0]
+        shares = chapter["avg_pool_backward_loops"](v, (9, 9), size, stride)
+        assert adjoint_gap(average, v, x, shares) < 1e-12
+        expected = avg_pool2d_backward(v[None, None], size, stride=stride, input_size=(9, 9))[0, 0]
+        np.testing.assert_allclose(shares, expected, rtol=1e-12, atol=1e-15)
+    t = torch.tensor(rng.normal(size=(2, 3, 6, 4)), requires_grad=True)
+    assert torch.autograd.gradcheck(chapter["MaxPool"].apply, [t])
+    v = torch.tensor(rng.normal(size=(2, 3, 3, 2)))
+    (ours,) = torch.autograd.grad(chapter["MaxPool"].apply(t), t, v)
+    (theirs,) = torch.autograd.grad(F.max_pool2d(t, 2), t, v)
+    assert torch.equal(ours, theirs)
+
+
 def test_b5_average_pooling_spreads_evenly():
     grad = avg_pool2d_backward(4 * G[None, None], 2, input_size=(4, 4))[0, 0]
     np.testing.assert_array_equal(grad, np.kron(G, np.ones((2, 2))))
@@ -322,21 +360,40 @@ def test_b5_at_a_tie_there_are_two_slopes():
 def _first_layer(bias):
     images, _ = digits()
     kernels = np.random.default_rng(2).normal(size=(8, 1, 3, 3))
-    maps = relu(conv2d(images[:, None], kernels, np.full(8, bias), padding=1))
+    return relu(conv2d(images[:, None], kernels, np.full(8, bias), padding=1))
+
+
+def _ties(maps):
     cells = maps.reshape(1797, 8, 4, 2, 4, 2).swapaxes(3, 4).reshape(-1, 4)
     top = cells.max(axis=1)
     return (cells == top[:, None]).sum(axis=1) > 1, top
 
 
 def test_b5_more_than_a_quarter_of_the_first_windows_are_tied_nearly_all_at_zero():
-    tied, top = _first_layer(0.0)
+    tied, top = _ties(_first_layer(0.0))
     assert 0.25 < tied.mean() < 0.33
     assert (tied & (top > 0)).mean() < 1e-3
 
 
-def test_b5_with_positive_biases_the_blank_paper_ties_above_zero():
-    tied, top = _first_layer(0.1)
-    assert (tied & (top > 0)).mean() > 0.05
+def test_exercise_4_with_positive_biases_the_blank_paper_ties_above_zero():
+    tied, top = _ties(_first_layer(0.1))
+    assert 0.18 < tied.mean() < 0.24  # about a fifth …
+    assert 0.38 < (tied & (top > 0)).sum() / tied.sum() < 0.45  # … and two in five of them above zero
+
+
+@pytest.mark.parametrize(("bias", "low", "high"), [(0.0, 1 - 1e-12, 1.001), (0.1, 1.1, 1.26)])
+def test_exercise_4_the_one_liner_pays_every_tied_pixel_in_full(bias, low, high):
+    def spread(a):
+        return a.repeat(2, axis=2).repeat(2, axis=3)
+
+    maps = _first_layer(bias)
+    y, where = max_pool2d(maps, 2)
+    grad = np.ones_like(y)
+    due, paid = (
+        (g * (maps > 0)).sum(axis=(0, 2, 3))  # what reaches the bias of each channel through the ReLU
+        for g in (max_pool2d_backward(grad, where, input_size=(8, 8)), spread(grad) * (maps == spread(y)))
+    )
+    assert ((low <= paid / due) & (paid / due < high)).all()
 
 
 # Finite differences
@@ -385,8 +442,10 @@ def test_the_arms_rise_by_one_and_by_two_decades_per_decade(smooth):
 
 def test_in_float32_the_check_is_blunt(smooth):
     loss, kernel, one, _ = smooth
-    central, _ = _errors(smooth, np.array([1e-5]), np.float32)
+    steps = np.array([1e-5, 0.1, 0.3])
+    (central, _), (exact, _) = _errors(smooth, steps, np.float32), _errors(smooth, steps)
     assert central[0] > 1e-4
+    np.testing.assert_allclose(central[1:], exact[1:], rtol=0.2)  # the right arm does not know the precision
     assert loss(kernel + 1e-12 * one, np.float32) == loss(kernel, np.float32)  # the weight does not move
 
 
@@ -407,73 +466,84 @@ def test_a_fresh_network_stands_on_corners():
     left, right = (loss(0.0) - loss(-1e-6)) / 1e-6, (loss(1e-6) - loss(0.0)) / 1e-6
     assert backward == pytest.approx(left, rel=1e-4)  # ReLU'(0) = 0: the side where these pixels are off
     assert (loss(1e-6) - loss(-1e-6)) / 2e-6 == pytest.approx((left + right) / 2, rel=1e-4)
-    assert right - left > 0.03
+    central = (left + right) / 2
+    assert 0.07 < (central - backward) / central < 0.1  # nearly a tenth of their value
 
 
 # B6: autograd
 
 
-def test_b6_gradcheck_passes_ours_and_catches_each_wrong_one(chapter):
+def test_b6_gradcheck_and_the_adjoint_test_pass_ours_and_catch_each_wrong_one(chapter):
     rng = np.random.default_rng(11)
-    tensors = [torch.tensor(rng.normal(size=s), requires_grad=True) for s in ((2, 3, 5, 4), (4, 3, 3, 3), (4,))]
+    tensors = [torch.tensor(rng.normal(size=s), requires_grad=True) for s in ((2, 3, 6, 4), (4, 3, 3, 3), (4,))]
+    x, weight, bias = tensors
+    v = torch.tensor(rng.normal(size=(2, 4, 6, 4)))
+
+    def gap(name):
+        y = chapter[name].apply(x, weight, 0 * bias)
+        return adjoint_gap(y, v, x, torch.autograd.grad(y, x, v)[0])
+
     assert torch.autograd.gradcheck(chapter["Convolution"].apply, tensors)
-    for name in ("OneSlip", "SecondDeck", "Severed", "RandomFeedback"):
-        assert not torch.autograd.gradcheck(chapter[name].apply, tensors, raise_exception=False), name
+    assert gap("Convolution") < 1e-12
+    for name in ("OneSlip", "SecondDeck", "Severed"):
+        with pytest.raises(GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"):
+            torch.autograd.gradcheck(chapter[name].apply, tensors)
+        assert gap(name) > 1e-3, name
+
+
+def test_b6_gradcheck_catches_the_second_decks_weights_too(chapter):
+    rng = np.random.default_rng(11)
+    x = torch.tensor(rng.normal(size=(2, 3, 5, 4)))
+    weight, bias = (torch.tensor(rng.normal(size=s), requires_grad=True) for s in ((4, 3, 3, 3), (4,)))
+    assert torch.autograd.gradcheck(chapter["OneSlip"].apply, (x, weight, bias))  # its only slip is towards x
+    with pytest.raises(GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"):  # the weights
+        torch.autograd.gradcheck(chapter["SecondDeck"].apply, (x, weight, bias))
 
 
 @pytest.fixture(scope="module")
 def runs(chapter):
-    names = ("Convolution", "OneSlip", "Severed", "SecondDeck")
-    return {name: [chapter["train"](chapter[name], seed) for seed in range(3)] for name in names}
+    """Losses (seeds, epochs) and shares misread (seeds,) of the chapter's four recipes."""
+    found = {}
+    for name in ("Convolution", "OneSlip", "Severed", "SecondDeck"):
+        losses, missed = zip(*(chapter["train"](chapter[name], seed) for seed in range(3)), strict=True)
+        found[name] = np.array(losses), np.array(missed)
+    return found
 
 
 def test_b6_a_right_gradient_reads_more_than_nine_digits_in_ten(runs):
-    assert all(missed < 0.1 for _, missed, _ in runs["Convolution"])
+    losses, missed = runs["Convolution"]
+    assert (missed < 0.09).all()
+    assert (np.diff(losses, axis=1) < 0).all()
 
 
-def test_e8_newsons_rules_in_a_correlating_layer_read_fewer_than_six_in_ten(runs):
-    for losses, missed, _ in runs["SecondDeck"]:
-        assert missed > 0.4
-        assert losses[1] < losses[0] - 0.1  # and yet the loss goes down at first
-        assert losses[-1] > 1
+def test_e8_newsons_rules_in_a_correlating_layer_misread_several_times_as_many(runs):
+    losses, missed = runs["SecondDeck"]
+    assert (missed > 3 * runs["Convolution"][1]).all()
+    assert (missed > 0.2).all()
+    assert (losses[:, -1] < losses[:, 0] - 0.3).all()  # and yet the loss comes down
 
 
-def test_b6_one_slip_trains_as_well_as_passing_nothing_down(runs):
+def test_b6_one_slip_or_passing_nothing_down_costs_a_few_digits_in_a_hundred(runs):
+    right_losses, right = runs["Convolution"]
     for name in ("OneSlip", "Severed"):
-        assert all(missed < 0.15 for _, missed, _ in runs[name])
-        assert all(losses[-1] < 0.5 for losses, _, _ in runs[name])
-    mean = {name: np.mean([losses[-1] for losses, _, _ in found]) for name, found in runs.items()}
-    assert mean["Convolution"] < mean["OneSlip"] < mean["Severed"]
+        losses, missed = runs[name]
+        assert (np.diff(losses, axis=1) < 0).all()  # as smoothly as it should
+        assert (losses[:, -1] < 0.6).all()
+        assert (missed < 0.14).all()  # about nine digits in ten are read
+        assert (missed - right < 0.07).all()
+        assert (right_losses[:, -1] < losses[:, -1]).all()  # the right one falls fastest
 
 
-def test_b6_alone_with_one_slip_the_first_layer_climbs(chapter):
-    def train(name):
-        return [chapter["train"](chapter[name], seed, moving=2, epochs=8) for seed in range(3)]
+def test_exercise_6_alone_the_first_layer_needs_the_right_gradient(chapter):
+    def losses(name, seed, epochs=8):
+        return chapter["train"](chapter[name], seed, moving=2, epochs=epochs)[0]
 
-    right, slip, severed, random = (train(n) for n in ("Convolution", "OneSlip", "Severed", "RandomFeedback"))
-    for a, b, c, d in zip(right, slip, severed, random, strict=True):
-        assert a[0][-1] < a[0][0]
-        assert b[0][-1] > b[0][0] + 0.5
-        assert b[0][0] < c[0][0]  # at first it falls, below the severed line …
-        assert b[2][0][0] > 0  # … with a positive cosine
-        assert b[2][-1][0] < 0
-        assert np.ptp(c[0]) < 0.05
-        assert d[0][-1] > b[0][-1]  # exercise 6: random feedback into frozen layers climbs faster
-
-
-def test_b6_the_cosine_with_a_turned_gradient_is_the_balance_of_its_two_parts():
-    g = np.random.default_rng(12).normal(size=(4, 3, 3, 3))
-    turned = g[..., ::-1, ::-1]
-    s, a = (g + turned) / 2, (g - turned) / 2
-    cosine = np.sum(g * turned) / np.sum(g * g)
-    assert cosine == pytest.approx((np.sum(s * s) - np.sum(a * a)) / (np.sum(s * s) + np.sum(a * a)))
-
-
-def test_b6_the_second_decks_cosine_falls_to_about_zero(runs):
-    cosines = np.array([c for _, _, c in runs["SecondDeck"]])[..., 1]  # (seeds, epochs), second convolution
-    assert cosines[:, 0].min() > 0.3
-    assert cosines[:, 0].mean() > 0.5
-    assert np.abs(cosines[:, -6:].mean()) < 0.25
+    for seed in (5, 6):
+        right = losses("Convolution", seed, epochs=3)
+        assert right[-1] < right[0] - 0.1
+    climbs, stays = losses("OneSlip", 6), losses("OneSlip", 5)
+    assert climbs[-1] == pytest.approx(3.8 * climbs[0], rel=0.2)  # almost four times as high
+    assert abs(stays[-1] - stays[0]) < 0.2  # a lottery
 
 
 # NumPy alone
@@ -512,7 +582,8 @@ def _twins(backward=None):
 def test_the_numpy_network_and_its_twin_stay_together_for_270_steps():
     gaps, right = _twins()
     assert len(gaps) == 270
-    assert max(gaps) < 1e-9
+    assert max(gaps) < 1e-13  # the last few of some sixteen digits, of losses between 3 and 0.01
+    assert np.median(gaps[-60:]) > np.median(gaps[:60]) / 10  # the loss falls, the gap does not
     assert right > 0.95
 
 

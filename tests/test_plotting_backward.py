@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.patches import FancyArrowPatch
 
 from cnnlib.plotting import backward as draw
 from cnnlib.plotting.base import COLOURS
@@ -18,7 +19,7 @@ def test_the_paths_are_labelled_in_the_order_of_the_chain_rule():
     fig = draw.paths()
     words = {t.get_text(): t.get_position()[1] for t in fig.axes[0].texts}
     assert words["c"] > words["b"] > words["a"]  # c leads up to y_0, a down to y_2
-    assert words["$g_0$"] > words["$g_1$"] > words["$g_2$"]
+    assert words["$G_0$"] > words["$G_1$"] > words["$G_2$"]
     assert "$x_1$" in words
 
 
@@ -36,9 +37,22 @@ def test_the_third_map_is_the_product_of_the_first_two():
 
 def test_scatter_shows_the_kernel_upright_and_gather_turned():
     pays, collects = draw.scatter_gather().axes
-    upright = [t for t in _texts(pays) if t.startswith("$w")]
-    turned = [t for t in _texts(collects) if t.startswith("$w")]
-    assert turned == upright[::-1]
+    upright, turned = (
+        [text for text, _ in sorted(_products(ax).items(), key=lambda at: (-at[1][1], at[1][0]))][::-1]
+        for ax in (pays, collects)
+    )
+    assert [t[-5:-2] for t in turned] == [t[-5:-2] for t in upright][::-1]
+    assert set(upright) & set(turned) == {"$G_{01}w_{10}$"}  # the one payment that both pictures show
+
+
+@pytest.mark.parametrize("panel", [0, 1])
+def test_every_payment_has_its_arrow(panel):
+    ax = draw.scatter_gather().axes[panel]
+    assert len([p for p in ax.patches if isinstance(p, FancyArrowPatch)]) == len(_products(ax)) == 4
+
+
+def _products(ax):
+    return {t.get_text(): t.get_position() for t in ax.texts if "w_" in t.get_text()}
 
 
 def test_the_second_matrix_is_the_transpose_of_the_first():
@@ -64,18 +78,13 @@ def test_the_kinks_two_branches_are_not_joined():
     assert [line.get_xdata().tolist() for line in ax.lines[:2]] == [[-1, -0.5], [0.5, 1]]
 
 
-def test_training_shows_a_curve_and_the_dots_of_every_recipe():
-    losses = {"right": np.ones((3, 16)), "wrong": 2 * np.ones((3, 16))}
+def test_training_shows_every_run_and_the_dots_of_every_recipe():
+    losses = {"right": np.ones((3, 8)), "wrong": 2 * np.ones((3, 8))}
     curves, dots = draw.training(losses, {"right": np.full(3, 0.05), "wrong": np.full(3, 0.5)}).axes
-    assert [line.get_label() for line in curves.lines] == ["right", "wrong"]
+    assert [line.get_ydata()[0] for line in curves.lines] == [1, 1, 1, 2, 2, 2]
+    assert len({line.get_color() for line in curves.lines}) == 2
+    assert [text.get_text() for text in curves.get_legend().get_texts()] == ["right", "wrong"]
     assert [line.get_xdata()[0] for line in dots.lines] == [5, 50]
-
-
-@pytest.mark.parametrize("drawing", [draw.agreement, draw.first_alone])
-def test_runs_are_drawn_with_their_range(drawing):
-    ax = drawing({"one slip": np.array([[1.0, 2.0], [3.0, 4.0]])}).axes[0]
-    assert ax.lines[0].get_ydata().tolist() == [2, 3]
-    assert len(ax.collections) == 1
 
 
 def test_twins_shows_the_size_of_the_difference():
@@ -88,6 +97,8 @@ def test_twins_shows_the_size_of_the_difference():
 def test_dilated_and_coverage_write_their_numbers():
     spread = np.zeros((8, 8))
     spread[2:6:2, 2:6:2] = G
-    fig = draw.dilated(G, spread, np.ones((6, 6)), 3)
-    assert [len(_texts(ax)) for ax in fig.axes] == [4, 64, 36]
+    turned = np.arange(9.0, 0, -1).reshape(3, 3)
+    wide, words, kernel, result = draw.dilated(spread, turned, np.ones((6, 6))).axes
+    assert [len(_texts(ax)) for ax in (wide, kernel, result)] == [64, 9, 36]
+    assert "1 · 9 + 2 · 7\n+ 3 · 3 + 4 · 1\n= 36" in _texts(words)[0]
     assert _texts(draw.coverage({"stride 1": G}).axes[0]) == ["1", "2", "3", "4"]
