@@ -30,13 +30,16 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 def split(labels: np.ndarray, held_out: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return shuffled indices (training, held out) in which every class is held out in the same proportion.
 
-    Raises ValueError unless `held_out` lies between 0 and 1.
+    labels (N,) of integers. Raises ValueError for others, and unless `held_out` lies between 0 and 1.
 
     >>> train, test = split(np.array([0, 0, 0, 0, 1, 1]), 0.5, np.random.default_rng(0))
     >>> len(train), len(test)
     (3, 3)
     """
-    if not 0 < held_out < 1:
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size:
+        found = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise ValueError(f"labels is {found}; expected integers of shape (N,)")
+    if not isinstance(held_out, float) or not 0 < held_out < 1:
         raise ValueError(f"held_out is {held_out!r}; expected a fraction between 0 and 1")
     kept, out = [], []
     for label in np.unique(labels):

@@ -6,19 +6,25 @@ such as "0.weight", are those of `cnnlib.nn_torch`, so that weights move between
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from cnnlib import ops_numpy as ops
-from cnnlib.shapes import IntOrTuple, Padding, as_int, as_ints, check_groups
+from cnnlib.geometry import IntOrTuple, Padding, as_groups, as_int, as_ints
 
 
 class Layer:
-    """A function with parameters. `backward` may be called once after each `forward`, and sets `gradients`."""
+    """A function with parameters.
+
+    `backward` belongs to the last `forward`, whose x must not have been changed since, and sets `gradients`. Parameters
+    are changed in place. A layer may stand only once in a network.
+    """
 
     def __init__(self) -> None:
-        self.parameters: dict[str, np.ndarray] = {}
+        self.parameters: Mapping[str, np.ndarray] = {}
         self.gradients: dict[str, np.ndarray] = {}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -52,7 +58,7 @@ class Conv2d(Layer):
         generator: np.random.Generator,
     ) -> None:
         super().__init__()
-        check_groups(in_channels, out_channels, groups)
+        as_groups(in_channels, out_channels, groups)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         shape = (out_channels, in_channels // groups, *as_ints("kernel_size", kernel_size, 2, 1))
         self.parameters = {"weight": he_normal(shape, generator), "bias": np.zeros(out_channels)}
@@ -153,7 +159,7 @@ class Flatten(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.shape = x.shape
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), math.prod(x.shape[1:]))  # also for an empty batch
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
         return grad_output.reshape(self.shape)
@@ -171,7 +177,8 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer) -> None:
         super().__init__()
         self.layers = layers
-        self.parameters = {f"{i}.{name}": value for i, name, value in self._named("parameters")}
+        named = {f"{i}.{name}": value for i, name, value in self._named("parameters")}
+        self.parameters = MappingProxyType(named)  # the layers' own arrays: to replace one here would change nothing
 
     def _named(self, what: str) -> Iterator[tuple[int, str, np.ndarray]]:
         for i, layer in enumerate(self.layers):
@@ -208,7 +215,9 @@ class SGD:
         self.velocity = {name: np.zeros_like(p) for name, p in model.parameters.items()}
 
     def step(self) -> None:
-        """Move every parameter, in place, by the gradients of the last backward."""
+        """Move every parameter, in place, by the gradients of the last backward; ValueError where there was none."""
+        if self.model.gradients.keys() != self.model.parameters.keys():
+            raise ValueError(f"gradients has {sorted(self.model.gradients)}; expected a backward before the step")
         for name, p in self.model.parameters.items():
             v = self.velocity[name]
             v *= self.momentum
@@ -241,7 +250,9 @@ def batches(n: int, batch_size: int, generator: np.random.Generator) -> Iterator
 
 
 def accuracy(model: Layer, x: np.ndarray, target: np.ndarray) -> float:
-    """Return the fraction of images whose largest logit is that of their class."""
+    """Return the fraction of the images x (N, C, H, W) whose largest logit is that of their class, target (N,)."""
+    if target.shape != (len(x),):
+        raise ValueError(f"target has shape {target.shape}; expected {(len(x),)}")
     return float((model.forward(x).argmax(axis=1) == target).mean())
 
 

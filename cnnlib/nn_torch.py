@@ -15,7 +15,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 from cnnlib import ops_torch as ops
-from cnnlib.shapes import IntOrTuple, Padding, as_int, as_ints, check_groups
+from cnnlib.geometry import IntOrTuple, Padding, as_groups, as_int, as_ints
 
 
 class Conv2dFunction(torch.autograd.Function):
@@ -131,7 +131,7 @@ class Conv2d(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        check_groups(in_channels, out_channels, groups)
+        as_groups(in_channels, out_channels, groups)
         self.options = (stride, padding, dilation, groups)
         shape = (out_channels, in_channels // groups, *as_ints("kernel_size", kernel_size, 2, 1))
         self.weight = nn.Parameter(he_normal(shape, generator))

@@ -3,7 +3,7 @@
     python -m experiments.agreement --device cuda
 
 writes experiments/results/agreement_DEVICE.csv. An error is the largest |difference| over the largest sum of |terms|,
-so that it measures rounding and not cancellation; `unit` is the dtype's rounding unit, for comparison.
+so that it measures rounding and not cancellation; `eps` is the spacing of the dtype's numbers at 1, for comparison.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cnnlib import ops_numpy, ops_torch
 from cnnlib.testing import to_numpy
 
 RESULTS = Path(__file__).parent / "results"
-FIELDS = ("operator", "twins", "dtype", "draws", "worst_error", "unit")
+FIELDS = ("operator", "twins", "dtype", "draws", "worst_error", "eps")
 
 
 def draw(generator: np.random.Generator, dtype: str) -> tuple[list[np.ndarray], dict]:
@@ -69,9 +69,9 @@ def compare(dtype: str, device: str, draws: int, seed: int) -> list[dict]:
             ("conv2d_backward", "NumPy and torch"): error(grads, backward, slopes),
         }
         worst = {key: max(value, worst.get(key, 0.0)) for key, value in pairs.items()}
-    unit = f"{np.finfo(dtype).eps:.1e}"
+    eps = f"{np.finfo(dtype).eps:.1e}"
     return [
-        dict(zip(FIELDS, (operator, twins, dtype, draws, f"{value:.1e}", unit), strict=True))
+        dict(zip(FIELDS, (operator, twins, dtype, draws, f"{value:.1e}", eps), strict=True))
         for (operator, twins), value in worst.items()
     ]
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from cnnlib import shapes
+from cnnlib import geometry
 
 DTYPES = ("float64", "float32")
 
@@ -43,9 +43,9 @@ def convolutions(draw):
     padding = draw(
         st.sampled_from((0, 1, 2, 3)).flatmap(lambda k: st.sampled_from((0, named)) if k == 0 else paddings(3))
     )
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, shapes.as_ints("dilation", dilation, 2, 1), strict=True)]
-    pads = shapes.as_padding(
-        padding, kernel, shapes.as_ints("stride", stride, 2, 1), shapes.as_ints("d", dilation, 2, 1)
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, geometry.as_ints("dilation", dilation, 2, 1), strict=True)]
+    pads = geometry.as_padding(
+        padding, kernel, geometry.as_ints("stride", stride, 2, 1), geometry.as_ints("d", dilation, 2, 1)
     )
     least = [max(1, span - sum(pad)) for span, pad in zip(spans, pads, strict=True)]
     size = [low + draw(st.integers(0, 5)) for low in least]
@@ -60,14 +60,15 @@ def transposed_convolutions(draw):
     groups = draw(often(1, st.integers(2, 3)))
     in_channels = groups * draw(st.integers(1, 3))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    stride, dilation = draw(often(1, st.integers(2, 3))), draw(often(1, st.integers(2, 3)))
-    extra = draw(st.integers(0, max(stride, dilation) - 1))
+    stride, dilation = draw(often(1, pairs(2, 3))), draw(often(1, pairs(2, 3)))
+    strides, dilations = geometry.as_ints("stride", stride, 2, 1), geometry.as_ints("dilation", dilation, 2, 1)
+    extra = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(strides, dilations, strict=True))
     padding = draw(often(0, paddings(2)))
-    pads = shapes.as_padding(padding, kernel, (stride,) * 2, (dilation,) * 2)
+    pads = geometry.as_padding(padding, kernel, strides, dilations)
     size = []
-    for k, pad in zip(kernel, pads, strict=True):
+    for s, d, k, pad, more in zip(strides, dilations, kernel, pads, extra, strict=True):
         least = 1
-        while stride * (least - 1) + dilation * (k - 1) + 1 - sum(pad) + extra < 1:
+        while s * (least - 1) + d * (k - 1) + 1 - sum(pad) + more < 1:
             least += 1
         size.append(least + draw(st.integers(0, 4)))
     options = {
@@ -83,7 +84,7 @@ def transposed_convolutions(draw):
 def assume_a_pixel_in_every_window(size, kernel, options):
     """Drop a draw in which a dilated window would step over the whole input."""
     try:
-        shapes.pool_geometry(size, kernel, **options)
+        geometry.pool_geometry(size, kernel, **options)
     except ValueError as error:
         assume("wholly" not in str(error))
 
@@ -115,6 +116,13 @@ def arrays(seed, dtype, *sizes, ties=False):
     return [a.astype(dtype) for a in drawn]
 
 
-def counts_defaults(draws, defaults):
-    """Return, for each option, the fraction of draws in which it is not the default."""
-    return {name: sum(d[name] != value for d in draws) / len(draws) for name, value in defaults.items()}
+def losses():
+    """Return options of a cross-entropy; the weights themselves are drawn by the test."""
+    return st.fixed_dictionaries(
+        {
+            "weight": st.booleans(),
+            "ignore_index": st.sampled_from((-100, 1)),
+            "reduction": st.sampled_from(("mean", "sum", "none")),
+            "label_smoothing": st.sampled_from((0.0, 0.1, 1.0)),
+        }
+    )

@@ -15,6 +15,7 @@ def test_special_values(backend):
     assert_close(backend.ops.relu(x), backend.array([0, 0, 0, 0, 1, np.inf, np.nan]), rtol=0)
     grad_x = backend.ops.relu_backward(backend.array(np.full(7, 3)), x)
     assert_close(grad_x, backend.array([0, 0, 0, 0, 3, 3, 3]), rtol=0)
+    assert_close(backend.ops.relu(backend.ops.relu(backend.array(-1.0))), backend.array(0.0), rtol=0)
     torchs = torch.tensor(np.asarray(x), requires_grad=True)
     torch.relu(torchs).backward(torch.full((7,), 3.0, dtype=torch.float64))
     assert_close(grad_x, torchs.grad, rtol=0)

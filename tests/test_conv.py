@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from backends import both
 
 from cnnlib import nn_torch, ops_numpy
@@ -41,10 +42,36 @@ def test_the_odd_zero_of_same_padding_goes_after(backend):
 
 
 @both
+def test_narrow_integers_are_options_too(backend):
+    x, weight = backend.array(np.ones((1, 300, 2, 2))), backend.array(np.ones((300, 100, 1, 1)))
+    assert float(backend.ops.conv2d(x, weight, groups=np.uint8(3)).min()) == 100
+    assert backend.ops.conv2d_matrix(weight, 2, groups=np.uint8(3))[3] == (1200, 1200)
+
+
+@both
+def test_padding_is_made_of_zeros(backend):
+    x, weight = backend.array(np.ones((1, 1, 2, 2))), backend.array([[[[np.inf, 0], [0, 1]]]])
+    names = ["conv2d", "conv2d_naive"] if backend.name == "numpy" else ["conv2d"]
+    for name in names:
+        with np.errstate(invalid="ignore"):
+            y = getattr(backend.ops, name)(x, weight, padding=((1, 0), (1, 0)))
+        assert_close(y, backend.array([[[[np.nan, np.nan], [np.nan, np.inf]]]]), rtol=0)  # 0 · ∞ is not a number
+
+
+@both
 def test_groups_do_not_mix(backend):
     x = backend.array([[[[1]], [[10]], [[100]], [[1000]]]])
     weight = backend.array([[[[1]], [[2]]], [[[3]], [[4]]]])
     assert_close(backend.ops.conv2d(x, weight, groups=2), backend.array([[[[21]], [[4300]]]]), rtol=0)
+
+
+@both
+def test_the_axes_of_a_transposed_convolution_are_kept_apart(backend):
+    options = {"stride": (2, 3), "output_padding": (1, 0), "dilation": (1, 2)}
+    x, weight = backend.array([[[[1, 2]]]]), backend.array([[[[1, 10]]]])
+    y = backend.ops.conv_transpose2d(x, weight, **options)
+    assert_close(y, backend.array([[[[1, 0, 10, 2, 0, 20], [0] * 6]]]), rtol=0)
+    assert torch.equal(torch.as_tensor(y), F.conv_transpose2d(torch.as_tensor(x), torch.as_tensor(weight), **options))
 
 
 @both
@@ -128,6 +155,10 @@ def refusals(array):
     yield {"x": x, "weight": weight, "stride": (1, 2, 3)}, r"stride is \(1, 2, 3\); expected an integer or 2"
     yield {"x": x, "weight": weight, "stride": 1.5}, "stride is 1.5"
     yield {"x": x, "weight": weight, "dilation": 0}, "dilation is 0"
+    yield {"x": np.ma.masked_array(np.ones((2, 4, 5, 5))), "weight": weight}, "x is a numpy.ma.*; expected a"
+    yield {"x": x, "weight": weight, "bias": array(np.ones(6), "float32")}, "bias has dtype float32; expected float64"
+    yield {"x": x, "weight": weight, "groups": 0}, "groups is 0; expected an integer of at least 1"
+    yield {"x": x, "weight": weight, "groups": None}, "groups is None; expected an integer"
     yield {"x": x, "weight": weight, "groups": 3}, "groups is 3; expected a divisor of the 4 input and 6 output"
     yield {"x": x, "weight": weight, "groups": 2}, r"weight has shape \(6, 4, 3, 3\); expected 2 in its second axis"
     yield {"x": x, "weight": weight, "padding": -1}, "padding is -1; expected an integer of at least 0"
@@ -170,5 +201,8 @@ def test_bad_input_of_the_matrix_is_named(backend):
     weight = backend.array(np.ones((4, 2, 3, 3)))
     with pytest.raises(ValueError, match="kernel_size is 3 along the height"):
         backend.ops.conv2d_matrix(weight, (2, 9))
+    for groups in (0, None, 1.0, "2"):
+        with pytest.raises(ValueError, match=f"groups is {groups!r}; expected an integer of at least 1"):
+            backend.ops.conv2d_matrix(weight, 9, groups=groups)
     with pytest.raises(ValueError, match="groups is 3; expected a divisor"):
         backend.ops.conv2d_matrix(weight, 9, groups=3)

@@ -32,6 +32,12 @@ def test_a_split_is_a_partition_by_class_and_depends_on_its_generator_alone():
     assert not np.array_equal(train, data.split(labels, 0.2, np.random.default_rng(1))[0])
 
 
+@pytest.mark.parametrize("labels", [np.eye(3), np.eye(3, dtype=int), np.array([0.0, 1.0]), np.array([], int), [0, 1]])
+def test_bad_labels_are_named(labels):
+    with pytest.raises(ValueError, match=r"labels is .*; expected integers of shape"):
+        data.split(labels, 0.5, np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("held_out", [0, 1, -0.5, 20])
 def test_a_bad_fraction_is_named(held_out):
     with pytest.raises(ValueError, match=f"held_out is {held_out}; expected a fraction"):

@@ -38,7 +38,18 @@ def test_an_impossible_class_costs_nothing_where_it_is_not_the_target(backend):
 def test_when_all_is_ignored_the_mean_is_not_a_number(backend):
     logits, target = backend.array([[1, 2]]), backend.array([-100], "int64")
     assert np.isnan(float(backend.ops.cross_entropy(logits, target)))
+    assert np.isnan(np.asarray(backend.ops.cross_entropy_backward(1.0, logits, target))).all()
+    assert backend.ops.cross_entropy_backward(1.0, logits[:0], target[:0]).shape == (0, 2)
     assert np.isnan(float(F.cross_entropy(torch.zeros(1, 2), torch.tensor([-100]))))
+
+
+@both
+def test_narrow_targets_do_not_wrap(backend):
+    for C, label in ((200, 156), (300, 100)):  # 156 is −100 in eight bits; 300 is 44
+        logits, target = backend.array(np.zeros((1, C))), backend.array([label], "uint8")
+        assert_close(backend.ops.cross_entropy(logits, target), backend.array(np.log(C)))
+        grad = backend.ops.cross_entropy_backward(1.0, logits, target)
+        assert float(grad[0, label]) == pytest.approx(1 / C - 1)
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -61,10 +72,13 @@ def test_bad_input_is_named(backend):
     for call, message in (
         (lambda: ops.cross_entropy(array(np.ones(3)), target), r"logits has shape \(3,\); expected \(N, C\)"),
         (lambda: ops.cross_entropy(logits, array([0.0, 1.0])), "target is .*float64"),
-        (lambda: ops.cross_entropy(logits, array([0], "int64")), r"target is .*\(1,\); expected class indices"),
+        (lambda: ops.cross_entropy(logits, array([0], "int64")), r"target is .*\(1,\); expected integers of shape"),
         (lambda: ops.cross_entropy(logits, [0, 1]), "target is list"),
         (lambda: ops.cross_entropy(logits, array([0, 3], "int64")), "target holds 3; expected classes from 0 to 2"),
         (lambda: ops.cross_entropy(logits, target, reduction="max"), "reduction is 'max'; expected one of 'mean'"),
+        (lambda: ops.cross_entropy(logits, array([True, False], "bool")), "target is bool"),
+        (lambda: ops.cross_entropy(logits, target, ignore_index=1.5), "ignore_index is 1.5; expected an integer"),
+        (lambda: ops.cross_entropy(logits, target, label_smoothing=None), "label_smoothing is None; expected a number"),
         (lambda: ops.cross_entropy(logits, target, label_smoothing=2), "label_smoothing is 2; expected"),
         (lambda: ops.cross_entropy(logits, target, weight=array(np.ones(2))), r"weight has shape \(2,\); expected"),
         (

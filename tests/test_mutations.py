@@ -106,10 +106,22 @@ MUTANTS = {
         (test_conv.test_gradcheck_passes, {}),
     ),
     "count the padding in a mean": (
-        "shapes",
+        "geometry",
         "low, high = (-before, size + after) if count_include_pad else (0, size)",
         "low, high = (-before, size + after)",
         (test_pool.test_the_mean_at_the_border, NUMPY),
+    ),
+    "measure both axes of the output by one stride": (
+        "geometry",
+        "size = strides[i] * (sizes[i] - 1)",
+        "size = strides[0] * (sizes[i] - 1)",
+        (test_conv.test_the_axes_of_a_transposed_convolution_are_kept_apart, TORCH),
+    ),
+    "measure both axes of the output by one output_padding": (
+        "geometry",
+        "+ extra[i]",
+        "+ extra[0]",
+        (test_conv.test_the_axes_of_a_transposed_convolution_are_kept_apart, NUMPY),
     ),
     "let exp overflow": (
         "ops_numpy.loss",

@@ -86,7 +86,56 @@ def test_the_whole_network_passes_finite_differences():
 
 def test_a_model_shares_its_parameters_with_its_layers():
     model = nn_numpy.digits_cnn(np.random.default_rng(0))
-    assert all(model.parameters["0.weight"] is p for p in [model.layers[0].parameters["weight"]])
+    x = np.ones((1, 1, 8, 8))
+    before = model.forward(x)
+    model.parameters["7.bias"][...] += 1
+    assert relative_error(model.forward(x), before + 1) < 1e-14
+    with pytest.raises(TypeError):
+        model.parameters["7.bias"] = np.zeros(10)  # would change nothing, so it may not be written
+
+
+@pytest.mark.parametrize("draw", [nn_numpy.he_normal, nn_torch.he_normal])
+def test_weights_are_drawn_by_fan_in(draw):
+    generator = np.random.default_rng(0) if draw is nn_numpy.he_normal else torch.Generator().manual_seed(0)
+    weight = np.asarray(draw((256, 64, 3, 3), generator))
+    assert weight.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.01)
+    assert abs(weight.mean()) < 1e-3
+
+
+def test_layers_hand_their_options_on():
+    x = np.random.default_rng(0).normal(size=(2, 4, 9, 9))
+    options = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}
+    pooling = {"stride": 1, "padding": 1}
+    layer = nn_numpy.Conv2d(4, 6, 3, **options, generator=np.random.default_rng(0))
+    twin = nn_torch.Conv2d(4, 6, 3, **options)
+    nn_torch.load(twin, layer.parameters)
+    pairs = [
+        (layer, twin, ops_numpy.conv2d(x, **layer.parameters, **options)),
+        (
+            nn_numpy.MaxPool2d(3, **pooling),
+            nn_torch.MaxPool2d(3, **pooling),
+            ops_numpy.max_pool2d(x, 3, **pooling)[0],
+        ),
+        (nn_numpy.AvgPool2d(3, **pooling), nn_torch.AvgPool2d(3, **pooling), ops_numpy.avg_pool2d(x, 3, **pooling)),
+    ]
+    for ours, theirs, expected in pairs:
+        assert relative_error(ours.forward(x), expected) == 0
+        leaf = torch.tensor(x, requires_grad=True)
+        y = theirs(leaf)
+        assert relative_error(y, expected) < 1e-12
+        y.backward(y.detach())
+        assert relative_error(ours.backward(expected), leaf.grad) < 1e-12
+
+
+def test_batches_are_shuffled():
+    order = np.concatenate(list(nn_numpy.batches(100, 30, np.random.default_rng(0))))
+    assert sorted(order) == list(range(100))
+    assert order.tolist() != list(range(100))
+
+
+def test_an_empty_batch_passes_through():
+    model = nn_numpy.digits_cnn(np.random.default_rng(0))
+    assert model.forward(np.ones((0, 1, 8, 8))).shape == (0, 10)
 
 
 def test_modules_keep_torchs_conventions():
@@ -112,6 +161,8 @@ def test_bad_input_is_named():
         (lambda: nn_torch.Conv2d(3, 4, (3, 0)), "kernel_size is 0"),
         (lambda: nn_numpy.SGD(nn_numpy.ReLU(), lr=-1), "lr is -1; expected a number of at least 0"),
         (lambda: nn_numpy.SGD(nn_numpy.ReLU(), lr=float("nan")), "lr is nan"),
+        (lambda: nn_numpy.SGD(nn_numpy.Linear(1, 1, generator=generator), lr=1).step(), "gradients has .*; expected a"),
+        (lambda: nn_numpy.accuracy(nn_numpy.Flatten(), np.ones((3, 2)), np.ones((3, 1))), r"target has shape \(3, 1\)"),
         (lambda: list(nn_numpy.batches(4, 0, generator)), "batch_size is 0"),
         (lambda: nn_torch.load(model, {"0.weight": np.ones((1, 2))}), "parameters has the names"),
         (lambda: nn_torch.load(model, {"0.weight": np.ones(2), "0.bias": np.ones(1)}), r"parameters\['0.weight'\] has"),

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnlib import shapes
+from cnnlib import geometry, shapes
 
 
 def positions(size, kernel_size, stride, before, after, dilation):
@@ -65,8 +65,8 @@ def test_the_decks_sizes():
 def test_same_keeps_the_size_with_the_odd_zero_after():
     for kernel_size in range(1, 7):
         assert shapes.conv_output_size(9, kernel_size, padding="same") == 9
-    assert shapes.as_padding("same", (4,), (1,), (1,)) == ((1, 2),)
-    assert shapes.as_padding("same", (3,), (1,), (3,)) == ((3, 3),)
+    assert geometry.as_padding("same", (4,), (1,), (1,)) == ((1, 2),)
+    assert geometry.as_padding("same", (3,), (1,), (3,)) == ((3, 3),)
 
 
 @pytest.mark.parametrize("layers", [[(3, 1)], [(3, 1)] * 3, [(7, 2), (3, 2), (3, 1, 2)], [(2, 2), (5, 1), (2, 2)]])
@@ -79,6 +79,13 @@ def test_receptive_field_is_what_one_output_depends_on(layers):
     y[0, 0, 0].backward()
     seen = np.flatnonzero(x.grad.numpy())
     assert (seen[0], seen[-1] - seen[0] + 1) == (0, field)
+
+
+def test_counts_do_not_overflow_and_are_quick():
+    assert shapes.conv_macs(np.int32(4096), np.int32(4096), 3, 224) == 4096 * 4096 * 9 * 224 * 224
+    assert shapes.conv_parameters(np.uint8(200), np.uint8(200), np.uint8(3)) == 200 * 200 * 9 + 200
+    assert shapes.conv_leftover(np.uint8(250), 3, padding=np.uint8(10), stride=2) == 1
+    assert shapes.pool_output_size(10**12, 3) == (10**12 - 3) // 3 + 1  # no walk over every window
 
 
 def test_multiply_adds_are_counted():
@@ -97,13 +104,18 @@ def test_multiply_adds_are_counted():
         (lambda: shapes.conv_output_size(7, 3, dilation=-1), "dilation is -1"),
         (lambda: shapes.conv_output_size(7, 3, padding=-1), "padding is -1"),
         (lambda: shapes.conv_output_size(7, 3, padding="full"), "padding is 'full'; expected a non-negative integer"),
-        (lambda: shapes.conv_output_size(7, 3, padding=(1, 2, 3)), r"padding is \(\(1, 2, 3\),\)"),
+        (lambda: shapes.conv_output_size(7, 3, padding=(1, 2, 3)), r"padding is \(1, 2, 3\); expected"),
+        (lambda: shapes.receptive_field([3, 1]), "layers holds 3; expected"),
+        (lambda: geometry.conv_geometry((4,) * 4, 3), r"input_size is \(4, 4, 4, 4\); expected one to three"),
+        (lambda: geometry.conv_geometry(5, 3), "input_size is 5; expected one to three sizes"),
+        (lambda: geometry.conv_geometry((7,), 3, padding=np.ones(2)), "padding is array"),
+        (lambda: shapes.conv_parameters(3, 4, 3, groups=0), "groups is 0; expected an integer of at least 1"),
         (lambda: shapes.conv_output_size(7, 3, stride=2, padding="same"), "padding is 'same' with stride"),
         (lambda: shapes.conv_output_size(3, 5), "kernel_size is 5 along the width; expected a span of at most 3"),
         (lambda: shapes.conv_output_size(4, 3, dilation=2), r"kernel_size is 3 with dilation 2 \(spanning 5\)"),
-        (lambda: shapes.conv_geometry((7, 7), (3, 3, 3)), r"kernel_size is \(3, 3, 3\); expected an integer or 2"),
+        (lambda: geometry.conv_geometry((7, 7), (3, 3, 3)), r"kernel_size is \(3, 3, 3\); expected an integer or 2"),
         (lambda: shapes.pool_output_size(7, 3, padding=2), "padding is 2; expected at most 1"),
-        (lambda: shapes.pool_geometry((2,), 2, padding=1, dilation=3), "expected that no window lies wholly in it"),
+        (lambda: geometry.pool_geometry((2,), 2, padding=1, dilation=3), "expected that no window lies wholly in it"),
         (lambda: shapes.conv_transpose_output_size(2, 3, output_padding=1), "output_padding is 1; expected less than"),
         (lambda: shapes.conv_transpose_output_size(1, 3, padding=2), "padding is 2; expected less"),
         (lambda: shapes.conv_parameters(3, 4, 3, groups=2), "groups is 2; expected a divisor"),

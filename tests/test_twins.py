@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from draws import DTYPES, arrays, convolutions, counts_defaults, poolings, transposed_convolutions
+from draws import DTYPES, arrays, convolutions, losses, poolings, transposed_convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlib import ops_numpy, ops_torch, shapes
+from cnnlib import geometry, ops_numpy, ops_torch
 from cnnlib.testing import adjoint_gap, assert_close
 
 DEVICE = os.environ.get("CNNLIB_DEVICE", "cpu")
 FLOAT32 = 2e-6  # sums of at most a few hundred products, in another order
 NAIVE = 5_000  # multiply–adds that plain loops are given
-drawn: dict[str, list[dict]] = {"conv2d": [], "conv_transpose2d": [], "max_pool2d": [], "avg_pool2d": [], "loss": []}
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +91,6 @@ def test_every_operator_has_its_backward():
 @given(convolutions(), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES))
 def test_conv2d(layer, seed, dtype):
     x_size, weight_size, options = layer
-    drawn["conv2d"].append(options)
     x, weight, bias = arrays(seed, dtype, x_size, weight_size, weight_size[:1])
     y = ops_numpy.conv2d(x, weight, bias, **options)
     (grad_output,) = arrays(seed + 1, dtype, y.shape)
@@ -105,14 +103,14 @@ def test_conv2d(layer, seed, dtype):
     grads = ops_numpy.conv2d_backward(grad_output, x, weight, **options)
     agree(grads, ops_torch.conv2d_backward(tg, tx, tw, **options), slopes)
 
-    geometry = shapes.conv_geometry(
+    layout = geometry.conv_geometry(
         x_size[2:], weight_size[2:], **{k: options[k] for k in ("stride", "padding", "dilation")}
     )
-    (top, bottom), (left, right) = geometry.padding
+    (top, bottom), (left, right) = layout.padding
 
     def reference(x, weight, bias):
         padded = F.pad(x, (left, right, top, bottom))
-        return F.conv2d(padded, weight, bias, geometry.stride, 0, geometry.dilation, options["groups"])
+        return F.conv2d(padded, weight, bias, layout.stride, 0, layout.dilation, options["groups"])
 
     agree(y, reference(tx, tw, tb), terms)
     agree(grads, by_autograd(reference, tg, tx, tw, tb), slopes)
@@ -126,7 +124,6 @@ def test_conv2d(layer, seed, dtype):
 @given(transposed_convolutions(), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES))
 def test_conv_transpose2d(layer, seed, dtype):
     x_size, weight_size, options = layer
-    drawn["conv_transpose2d"].append(options)
     x, weight, bias = arrays(seed, dtype, x_size, weight_size, (weight_size[1] * options["groups"],))
     y = ops_numpy.conv_transpose2d(x, weight, bias, **options)
     (grad_output,) = arrays(seed + 1, dtype, y.shape)
@@ -137,7 +134,7 @@ def test_conv_transpose2d(layer, seed, dtype):
     grads = ops_numpy.conv_transpose2d_backward(grad_output, x, weight, **options)
     agree(grads, ops_torch.conv_transpose2d_backward(tg, tx, tw, **options), slopes)
 
-    (top, bottom), (left, right) = shapes.as_padding(options["padding"], weight_size[2:], (1, 1), (1, 1))
+    (top, bottom), (left, right) = geometry.as_padding(options["padding"], weight_size[2:], (1, 1), (1, 1))
 
     def reference(x, weight, bias):
         full = F.conv_transpose2d(
@@ -155,7 +152,6 @@ def test_conv_transpose2d(layer, seed, dtype):
 @given(poolings(dilated=True), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES), st.booleans())
 def test_max_pool2d(layer, seed, dtype, ties):
     size, kernel_size, options = layer
-    drawn["max_pool2d"].append(options)
     (x,) = arrays(seed, dtype, size, ties=ties)
     y, indices = ops_numpy.max_pool2d(x, kernel_size, **options)
     (grad_output,) = arrays(seed + 1, dtype, y.shape)
@@ -173,7 +169,6 @@ def test_max_pool2d(layer, seed, dtype, ties):
 @given(poolings(dilated=False), st.integers(0, 2**32 - 1), st.sampled_from(DTYPES))
 def test_avg_pool2d(layer, seed, dtype):
     size, kernel_size, options = layer
-    drawn["avg_pool2d"].append(options)
     (x,) = arrays(seed, dtype, size)
     y = ops_numpy.avg_pool2d(x, kernel_size, **options)
     (grad_output,) = arrays(seed + 1, dtype, y.shape)
@@ -222,18 +217,10 @@ def test_relu(seed, dtype):
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(DTYPES),
-    st.fixed_dictionaries(
-        {
-            "weight": st.booleans(),
-            "ignore_index": st.sampled_from((-100, 1)),
-            "reduction": st.sampled_from(("mean", "sum", "none")),
-            "label_smoothing": st.sampled_from((0.0, 0.1, 1.0)),
-        }
-    ),
+    losses(),
     st.sampled_from(((), (3,), (2, 2))),
 )
 def test_cross_entropy(seed, dtype, options, spatial):
-    drawn["loss"].append(dict(options))
     generator = np.random.default_rng(seed)
     (logits,) = arrays(seed, dtype, (4, 5, *spatial))
     target = generator.integers(0, 5, (4, *spatial))
@@ -270,24 +257,36 @@ def test_conv2d_matrix(layer, seed):
     assert_close((y.reshape(len(x), -1) @ matrix).reshape(x.shape), grad_x)
 
 
-def test_every_option_was_drawn_often_enough():
-    defaults = {
-        "conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1},
-        "conv_transpose2d": {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1},
-        "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
-        "avg_pool2d": {
-            "stride": None,
-            "padding": 0,
-            "ceil_mode": False,
-            "count_include_pad": True,
-            "divisor_override": None,
-        },
-        "loss": {"weight": False, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0},
-    }
-    assert sum(len(d) for d in drawn.values()) >= 500
-    for name, expected in defaults.items():
-        fractions = counts_defaults(drawn[name], expected)
-        assert min(fractions.values()) >= 0.15, (name, fractions)
-    nested = [o["padding"] for o in drawn["conv2d"] if isinstance(o["padding"], tuple)]
-    asymmetric = sum(any(isinstance(p, tuple) and p[0] != p[1] for p in padding) for padding in nested)
-    assert asymmetric >= 0.15 * len(drawn["conv2d"])
+@pytest.mark.parametrize(
+    ("layers", "defaults"),
+    [
+        (convolutions(), {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}),
+        (
+            transposed_convolutions(),
+            {"stride": 1, "padding": 0, "output_padding": (0, 0), "groups": 1, "dilation": 1},
+        ),
+        (poolings(dilated=True), {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}),
+        (
+            poolings(dilated=False),
+            {"stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True, "divisor_override": None},
+        ),
+        (losses(), {"weight": False, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0}),
+    ],
+    ids=["conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "cross_entropy"],
+)
+def test_every_option_is_drawn_often_enough(layers, defaults):
+    seen = []
+
+    @settings(max_examples=300)
+    @given(layers)
+    def collect(layer):
+        seen.append(layer[-1] if isinstance(layer, tuple) else layer)
+
+    collect()
+    assert len(seen) == 300
+    for name, default in defaults.items():
+        assert sum(options[name] != default for options in seen) >= 0.15 * len(seen), name
+    nested = [o["padding"] for o in seen if isinstance(o.get("padding"), tuple)]
+    if "groups" in defaults:  # padding that differs at the two ends
+        uneven = sum(any(isinstance(p, tuple) and p[0] != p[1] for p in padding) for padding in nested)
+        assert uneven >= 0.15 * len(seen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cnnlib.shapes import Geometry
+from cnnlib.geometry import Geometry
 
 
 def patches(x: np.ndarray, geometry: Geometry, fill: float = 0) -> np.ndarray:

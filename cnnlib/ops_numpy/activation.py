@@ -16,11 +16,11 @@ def relu(x: np.ndarray) -> np.ndarray:
     array([0., 0., 3.])
     """
     checks.floating("x", x, np.ndarray)
-    return np.maximum(x, 0)
+    return np.asarray(np.maximum(x, 0))  # of a single number too
 
 
 def relu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Let the gradient pass where x > 0. At the kink, x = 0, it is 0, as in torch.
+    """Let the gradient pass where x > 0, or NaN. At the kink, x = 0, it is 0, as in torch.
 
     Any value from 0 to 1 would be a subgradient there.
 

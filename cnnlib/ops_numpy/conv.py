@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from cnnlib import checks
+from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_ints, conv_geometry, conv_transpose_geometry
 from cnnlib.ops_numpy._windows import patches, scatter_patches
-from cnnlib.shapes import Geometry, IntOrTuple, Padding, as_ints, check_groups, conv_geometry, conv_transpose_geometry
 
 
 def _columns(x: np.ndarray, geometry: Geometry, groups: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def conv2d_naive(
     array([[4., 4.],
            [4., 4.]])
     """
-    checks.conv_operands(x, weight, bias, groups, np.ndarray)
+    groups = checks.conv_operands(x, weight, bias, groups, np.ndarray)
     geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     (sh, sw), (dh, dw), (oh, ow) = geometry.stride, geometry.dilation, geometry.output_size
     (top, _), (left, _) = geometry.padding
@@ -80,8 +80,9 @@ def conv2d_naive(
         total = x.dtype.type(0) if bias is None else bias[f]
         for c, u, v in np.ndindex(C_group, kh, kw):
             row, column = i * sh - top + u * dh, j * sw - left + v * dw
-            if 0 <= row < H and 0 <= column < W:  # beyond the border lie zeros
-                total = total + x[n, first + c, row, column] * weight[f, c, u, v]
+            inside = 0 <= row < H and 0 <= column < W
+            pixel = x[n, first + c, row, column] if inside else x.dtype.type(0)  # beyond the border lie zeros
+            total = total + pixel * weight[f, c, u, v]
         y[n, f, i, j] = total
     return y
 
@@ -111,7 +112,7 @@ def conv2d(
     array([[-4., -4.],
            [-4., -4.]])
     """
-    checks.conv_operands(x, weight, bias, groups, np.ndarray)
+    groups = checks.conv_operands(x, weight, bias, groups, np.ndarray)
     geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     y = _correlate(x, weight, geometry, groups)
     return y if bias is None else y + bias[:, None, None]
@@ -139,7 +140,7 @@ def conv2d_backward(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    checks.conv_operands(x, weight, None, groups, np.ndarray)
+    groups = checks.conv_operands(x, weight, None, groups, np.ndarray)
     geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     checks.shaped("grad_output", grad_output, (x.shape[0], weight.shape[0], *geometry.output_size), np.ndarray)
     checks.like("grad_output", grad_output, "x", x)
@@ -169,7 +170,7 @@ def conv_transpose2d(
     >>> conv_transpose2d(np.array([[[[1.0, 2.0]]]]), np.ones((1, 1, 1, 3)), stride=2)
     array([[[[1., 1., 3., 2., 2.]]]])
     """
-    checks.conv_transpose_operands(x, weight, bias, groups, np.ndarray)
+    groups = checks.conv_transpose_operands(x, weight, bias, groups, np.ndarray)
     geometry, output_size = conv_transpose_geometry(
         x.shape[2:],
         weight.shape[2:],
@@ -199,7 +200,7 @@ def conv_transpose2d_backward(
     >>> [g.shape for g in conv_transpose2d_backward(np.ones((1, 1, 5, 5)), x, weight, stride=2)]
     [(1, 1, 2, 2), (1, 1, 3, 3), (1,)]
     """
-    checks.conv_transpose_operands(x, weight, None, groups, np.ndarray)
+    groups = checks.conv_transpose_operands(x, weight, None, groups, np.ndarray)
     geometry, output_size = conv_transpose_geometry(
         x.shape[2:],
         weight.shape[2:],
@@ -235,11 +236,10 @@ def conv2d_matrix(
     >>> rows, columns, shape
     (array([0, 0, 1, 1]), array([0, 1, 1, 2]), (2, 3))
     """
-    checks.floating("weight", weight, np.ndarray, "C_out, C_in // groups, kh, kw")
+    groups = checks.matrix_operands(weight, groups, np.ndarray)
     H, W = as_ints("input_size", input_size, 2, 1)
     C_out, C_group, kh, kw = weight.shape
     C = C_group * groups
-    check_groups(C, C_out, groups)
     geometry = conv_geometry((H, W), (kh, kw), stride=stride, padding=padding, dilation=dilation)
     oh, ow = geometry.output_size
     numbers = np.arange(C * H * W).reshape(1, C, H, W)

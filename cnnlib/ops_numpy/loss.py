@@ -6,8 +6,6 @@ import numpy as np
 
 from cnnlib import checks
 
-REDUCTIONS = ("mean", "sum", "none")
-
 
 def cross_entropy(
     logits: np.ndarray,
@@ -23,7 +21,8 @@ def cross_entropy(
     logits (N, C) or (N, C, …), target (N,) or (N, …) of class indices; `weight` (C,) weighs the classes, and "mean"
     divides by the sum of the targets' weights; targets equal to `ignore_index` count for nothing; `label_smoothing` ε
     replaces the one-hot target by (1 − ε) one-hot + ε/C. As in `torch.nn.functional.cross_entropy`, whose first
-    argument is called input, and whose targets may also be probabilities. Raises ValueError, naming the argument.
+    argument is called input, and whose targets may also be probabilities. The mean over nothing is NaN. Raises
+    ValueError, naming the argument. Bridle (1990), https://doi.org/10.1007/978-3-642-76153-9_28.
 
     >>> round(float(cross_entropy(np.zeros((2, 10)), np.array([3, 7]))), 4)  # ln 10
     2.3026
@@ -46,7 +45,8 @@ def cross_entropy_backward(
 ) -> np.ndarray:
     """Return grad_logits: softmax(logits) − one-hot(target), over N for the mean, for a plain target.
 
-    With soft targets q it is softmax · Σq − q. `grad_output` is a number, or has the losses' shape for "none".
+    With soft targets q it is softmax · Σq − q. `grad_output` is a number, or has the losses' shape for "none"; logits,
+    target and options as in `cross_entropy`, which raises the same errors. Returns the shape of logits.
 
     >>> cross_entropy_backward(1.0, np.zeros((1, 2)), np.array([0]))
     array([[-0.5,  0.5]])
@@ -56,7 +56,7 @@ def cross_entropy_backward(
     expected = target.shape if reduction == "none" else ()
     if upstream.shape != expected:
         raise ValueError(f"grad_output has shape {upstream.shape}; expected {expected} for reduction {reduction!r}")
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         softmax = np.exp(_log_softmax(np.moveaxis(logits, 1, -1)))
         grad = (softmax * q.sum(-1, keepdims=True) - q) * (upstream / norm)[..., None]
     return np.moveaxis(grad, -1, 1)
@@ -70,25 +70,10 @@ def _log_softmax(x: np.ndarray) -> np.ndarray:
 
 def _soft_targets(logits, target, weight, ignore_index, reduction, label_smoothing):
     """Return q (N, …, C), such that the loss of a target is −Σ q log softmax, and what their sum is divided by."""
-    checks.floating("logits", logits, np.ndarray)
-    if logits.ndim < 2 or logits.shape[1] == 0:
-        raise ValueError(f"logits has shape {logits.shape}; expected (N, C) or (N, C, …)")
+    target = checks.cross_entropy_operands(logits, target, weight, ignore_index, reduction, label_smoothing, np.ndarray)
     C = logits.shape[1]
-    expected = (logits.shape[0], *logits.shape[2:])
-    if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu" or target.shape != expected:
-        found = f"{target.dtype} {target.shape}" if isinstance(target, np.ndarray) else type(target).__name__
-        raise ValueError(f"target is {found}; expected class indices, integers of shape {expected}")
     counted = target != ignore_index
-    wrong = target[counted & ((target < 0) | (target >= C))]
-    if wrong.size:
-        raise ValueError(f"target holds {wrong.flat[0]}; expected classes from 0 to {C - 1}, or {ignore_index}")
-    if weight is None:
-        weight = np.ones(C, logits.dtype)
-    checks.shaped("weight", weight, (C,), np.ndarray)
-    checks.like("weight", weight, "logits", logits)
-    checks.choice("reduction", reduction, REDUCTIONS)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing!r}; expected a number from 0 to 1")
+    weight = np.ones(C, logits.dtype) if weight is None else weight
     one_hot = np.where(counted, target, 0)[..., None] == np.arange(C)
     q = weight * ((1 - label_smoothing) * one_hot + label_smoothing / C) * counted[..., None]
     norm = (weight * one_hot * counted[..., None]).sum() if reduction == "mean" else 1

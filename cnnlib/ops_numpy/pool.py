@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cnnlib import checks
+from cnnlib.geometry import IntOrTuple, Padding, as_int, as_ints, pool_divisors, pool_geometry
 from cnnlib.ops_numpy._windows import patches, scatter_patches
-from cnnlib.shapes import IntOrTuple, Padding, as_int, as_ints, pool_divisors, pool_geometry
 
 
 def max_pool2d(
@@ -57,9 +57,7 @@ def max_pool2d_backward(grad_output: np.ndarray, indices: np.ndarray, *, input_s
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
     H, W = as_ints("input_size", input_size, 2, 1)
-    if not isinstance(indices, np.ndarray) or indices.dtype.kind not in "iu" or indices.shape != grad_output.shape:
-        found = f"{indices.dtype} {indices.shape}" if isinstance(indices, np.ndarray) else type(indices).__name__
-        raise ValueError(f"indices is {found}; expected integers of shape {grad_output.shape}, that of grad_output")
+    checks.integers("indices", indices, grad_output.shape, np.ndarray)
     if indices.size and not 0 <= indices.min() <= indices.max() < H * W:
         raise ValueError(f"indices runs from {indices.min()} to {indices.max()}; expected 0 to {H * W - 1}")
     N, C = grad_output.shape[:2]

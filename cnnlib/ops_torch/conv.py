@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from cnnlib import checks
-from cnnlib.shapes import Geometry, IntOrTuple, Padding, as_ints, check_groups, conv_geometry, conv_transpose_geometry
+from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_ints, conv_geometry, conv_transpose_geometry
 
 
 def _pads(padding: tuple[tuple[int, int], ...]) -> list[int]:
@@ -72,7 +72,7 @@ def conv2d(
     tensor([[4., 4.],
             [4., 4.]])
     """
-    checks.conv_operands(x, weight, bias, groups, torch.Tensor)
+    groups = checks.conv_operands(x, weight, bias, groups, torch.Tensor)
     geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     y = _correlate(x, weight, geometry, groups)
     return y if bias is None else y + bias[:, None, None]
@@ -98,7 +98,7 @@ def conv2d_backward(
             [2., 4., 2.],
             [1., 2., 1.]])
     """
-    checks.conv_operands(x, weight, None, groups, torch.Tensor)
+    groups = checks.conv_operands(x, weight, None, groups, torch.Tensor)
     geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     checks.shaped("grad_output", grad_output, (x.shape[0], weight.shape[0], *geometry.output_size), torch.Tensor)
     checks.like("grad_output", grad_output, "x", x)
@@ -123,7 +123,7 @@ def conv_transpose2d(
     >>> conv_transpose2d(torch.tensor([[[[1.0, 2.0]]]]), torch.ones(1, 1, 1, 3), stride=2)
     tensor([[[[1., 1., 3., 2., 2.]]]])
     """
-    checks.conv_transpose_operands(x, weight, bias, groups, torch.Tensor)
+    groups = checks.conv_transpose_operands(x, weight, bias, groups, torch.Tensor)
     geometry, output_size = conv_transpose_geometry(
         x.shape[2:],
         weight.shape[2:],
@@ -153,7 +153,7 @@ def conv_transpose2d_backward(
     >>> [tuple(g.shape) for g in conv_transpose2d_backward(torch.ones(1, 1, 5, 5), x, weight, stride=2)]
     [(1, 1, 2, 2), (1, 1, 3, 3), (1,)]
     """
-    checks.conv_transpose_operands(x, weight, None, groups, torch.Tensor)
+    groups = checks.conv_transpose_operands(x, weight, None, groups, torch.Tensor)
     geometry, output_size = conv_transpose_geometry(
         x.shape[2:],
         weight.shape[2:],
@@ -185,11 +185,10 @@ def conv2d_matrix(
     >>> rows, columns, shape
     (tensor([0, 0, 1, 1]), tensor([0, 1, 1, 2]), (2, 3))
     """
-    checks.floating("weight", weight, torch.Tensor, "C_out, C_in // groups, kh, kw")
+    groups = checks.matrix_operands(weight, groups, torch.Tensor)
     H, W = as_ints("input_size", input_size, 2, 1)
     C_out, C_group, kh, kw = weight.shape
     C = C_group * groups
-    check_groups(C, C_out, groups)
     geometry = conv_geometry((H, W), (kh, kw), stride=stride, padding=padding, dilation=dilation)
     (top, _), (left, _) = geometry.padding
     (sh, sw), (dh, dw), (oh, ow) = geometry.stride, geometry.dilation, geometry.output_size

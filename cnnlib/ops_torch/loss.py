@@ -7,8 +7,6 @@ import torch.nn.functional as F
 
 from cnnlib import checks
 
-REDUCTIONS = ("mean", "sum", "none")
-
 
 def cross_entropy(
     logits: torch.Tensor,
@@ -24,10 +22,12 @@ def cross_entropy(
     >>> round(float(cross_entropy(torch.zeros(2, 10), torch.tensor([3, 7]))), 4)  # ln 10
     2.3026
     """
-    _check(logits, target, weight, ignore_index, reduction, label_smoothing)
+    target = checks.cross_entropy_operands(
+        logits, target, weight, ignore_index, reduction, label_smoothing, torch.Tensor
+    )
     return F.cross_entropy(
         logits,
-        target.long(),
+        target,
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
@@ -50,7 +50,9 @@ def cross_entropy_backward(
     >>> cross_entropy_backward(1.0, torch.zeros(1, 2), torch.tensor([0]))
     tensor([[-0.5000,  0.5000]])
     """
-    _check(logits, target, weight, ignore_index, reduction, label_smoothing)
+    target = checks.cross_entropy_operands(
+        logits, target, weight, ignore_index, reduction, label_smoothing, torch.Tensor
+    )
     C = logits.shape[1]
     upstream = torch.as_tensor(grad_output, dtype=logits.dtype, device=logits.device)
     expected = target.shape if reduction == "none" else ()
@@ -59,7 +61,7 @@ def cross_entropy_backward(
             f"grad_output has shape {tuple(upstream.shape)}; expected {tuple(expected)} for reduction {reduction!r}"
         )
     counted = (target != ignore_index).unsqueeze(1).to(logits.dtype)  # (N, 1, …)
-    classes = target.long().where(target != ignore_index, 0).unsqueeze(1)
+    classes = target.where(target != ignore_index, 0).unsqueeze(1)
     one_hot = torch.zeros_like(logits).scatter(1, classes, 1.0) * counted
     each = logits.new_ones(C) if weight is None else weight
     each = each.reshape(C, *[1] * (logits.ndim - 2))
@@ -67,23 +69,3 @@ def cross_entropy_backward(
     norm = (each * one_hot).sum() if reduction == "mean" else 1
     gradient = F.softmax(logits, dim=1) * q.sum(dim=1, keepdim=True) - q
     return gradient * (upstream / norm).unsqueeze(1 if reduction == "none" else 0)
-
-
-def _check(logits, target, weight, ignore_index, reduction, label_smoothing) -> None:
-    checks.floating("logits", logits, torch.Tensor)
-    if logits.ndim < 2 or logits.shape[1] == 0:
-        raise ValueError(f"logits has shape {tuple(logits.shape)}; expected (N, C) or (N, C, …)")
-    C = logits.shape[1]
-    expected = (logits.shape[0], *logits.shape[2:])
-    if not isinstance(target, torch.Tensor) or target.is_floating_point() or tuple(target.shape) != expected:
-        found = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, torch.Tensor) else type(target).__name__
-        raise ValueError(f"target is {found}; expected class indices, integers of shape {expected}")
-    wrong = target[(target != ignore_index) & ((target < 0) | (target >= C))]
-    if wrong.numel():
-        raise ValueError(f"target holds {int(wrong[0])}; expected classes from 0 to {C - 1}, or {ignore_index}")
-    if weight is not None:
-        checks.shaped("weight", weight, (C,), torch.Tensor)
-        checks.like("weight", weight, "logits", logits)
-    checks.choice("reduction", reduction, REDUCTIONS)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing!r}; expected a number from 0 to 1")

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from cnnlib import checks
-from cnnlib.shapes import Geometry, IntOrTuple, Padding, as_int, as_ints, pool_divisors, pool_geometry
+from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_int, as_ints, pool_divisors, pool_geometry
+from cnnlib.ops_torch.conv import _correlate_adjoint
 
 
 def _padded(x: torch.Tensor, geometry: Geometry, fill: float) -> torch.Tensor:
@@ -65,14 +66,7 @@ def max_pool2d_backward(grad_output: torch.Tensor, indices: torch.Tensor, *, inp
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
     H, W = as_ints("input_size", input_size, 2, 1)
-    wrong = not isinstance(indices, torch.Tensor) or indices.is_floating_point() or indices.shape != grad_output.shape
-    if wrong:
-        found = (
-            f"{indices.dtype} {tuple(indices.shape)}" if isinstance(indices, torch.Tensor) else type(indices).__name__
-        )
-        raise ValueError(
-            f"indices is {found}; expected integers of shape {tuple(grad_output.shape)}, that of grad_output"
-        )
+    checks.integers("indices", indices, tuple(grad_output.shape), torch.Tensor)
     if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < H * W:
         raise ValueError(f"indices runs from {int(indices.min())} to {int(indices.max())}; expected 0 to {H * W - 1}")
     N, C = grad_output.shape[:2]
@@ -124,10 +118,8 @@ def avg_pool2d_backward(
     checks.shaped("grad_output", grad_output, (N, C, *geometry.output_size), torch.Tensor)
     shares = grad_output / _divisor(geometry, grad_output, (H, W), count_include_pad, divisor_override)
     ones = shares.new_ones(1, 1, *geometry.kernel_size)
-    full = F.conv_transpose2d(shares.reshape(N * C, 1, *geometry.output_size), ones, stride=geometry.stride)
-    (top, _), (left, _) = geometry.padding
-    missing = [0, max(0, left + W - full.shape[3]), 0, max(0, top + H - full.shape[2])]
-    return F.pad(full, missing)[:, :, top : top + H, left : left + W].reshape(N, C, H, W)
+    grad_x = _correlate_adjoint(shares.reshape(N * C, 1, *geometry.output_size), ones, geometry, 1, (H, W))
+    return grad_x.reshape(N, C, H, W)
 
 
 def _divisor(geometry, like, input_size, count_include_pad, divisor_override):

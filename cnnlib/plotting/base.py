@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cnnlib.checks import choice
+
 # Okabe and Ito's palette, which the colour-blind tell apart: https://jfly.uni-koeln.de/color/
 COLOURS = {
     "blue": "#0072B2",
@@ -87,12 +89,18 @@ def grid(
     """Draw a 2-D array as cells, shaded by size, with its numbers in them.
 
     `marks` maps (row, column) to a colour name of `COLOURS`: that cell gets a thick frame. NaN cells are hatched and
-    empty. Negative numbers get a real minus sign.
+    empty. Negative numbers get a real minus sign; the shade says the size alone.
+    Raises ValueError for other arrays, unknown colours and marks outside the array.
     """
     values = np.asarray(values, float)
-    if values.ndim != 2:
-        raise ValueError(f"values has shape {values.shape}; expected two axes")
+    if values.ndim != 2 or np.isinf(values).any():
+        raise ValueError(f"values has shape {values.shape}; expected two axes of finite numbers or NaN")
     H, W = values.shape
+    for name in (colour, *(marks or {}).values()):
+        choice("colour", name, tuple(COLOURS))
+    for i, j in marks or {}:
+        if not (0 <= i < H and 0 <= j < W):
+            raise ValueError(f"marks holds {(i, j)}; expected (row, column) inside {values.shape}")
     largest = np.nanmax(np.abs(values), initial=0) or 1
     red, green, blue = mpl.colors.to_rgb(COLOURS[colour])
     for i, j in np.ndindex(H, W):
@@ -104,7 +112,7 @@ def grid(
         shade = [1 - strength * (1 - c) for c in (red, green, blue)]
         ax.add_patch(Rectangle((j, i), 1, 1, facecolor=shade, edgecolor="#767676", linewidth=0.6))
         if labels:
-            text = f"{value:.{digits}f}".replace("-", "−")
+            text = f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0 turns −0 into 0
             dark = np.dot(shade, (0.299, 0.587, 0.114)) < 0.5
             ax.text(j + 0.5, i + 0.5, text, ha="center", va="center", color="white" if dark else "black")
     for (i, j), name in (marks or {}).items():
