@@ -214,7 +214,7 @@ def step_errors(steps: np.ndarray, errors: Mapping[str, np.ndarray], guides: Map
     for name, place in guides.items():
         ax.axvline(place, color=COLOURS["grey"], linestyle=":", linewidth=1)
         ax.text(place, 1.02, name, transform=ax.get_xaxis_transform(), ha="center", color=COLOURS["black"])
-    ax.set(xlabel="step ε", ylabel="relative error of the derivative")
+    ax.set(xlabel="step ε (dotted: for float64)", ylabel="relative error of the derivative")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1, frameon=False)
     return fig
 
