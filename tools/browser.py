@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Browser, Page, Playwright
 
+from tools.book import ROOT
 from tools.system import chromium
 
 FLAGS = [
@@ -21,9 +22,23 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
 
 
+def load_widgets(page: Page) -> int:
+    """Scroll to every interactive of a page, wait until its script has come, and return how many there are."""
+    scripts = (ROOT / "cnnlib" / "widgets").glob("*.js")
+    elements = page.query_selector_all(", ".join("cnn-" + path.stem.replace("_", "-") for path in scripts))
+    for element in elements:
+        element.scroll_into_view_if_needed()
+        page.wait_for_function("(element) => customElements.get(element.localName)", arg=element)
+    return len(elements)
+
+
 def lay_out(page: Page) -> None:
-    """Lay out the whole page, and let course.js look at every box that may scroll: it does where the width changes."""
+    """Lay out the whole page with its interactives, and let course.js look at every box that may scroll.
+
+    It does the last where the width changes.
+    """
     page.add_style_tag(content=LAY_OUT)
+    load_widgets(page)
     size = page.viewport_size
     if size is None:
         raise ValueError("page has no viewport size; expected one opened with a viewport")

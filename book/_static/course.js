@@ -1,4 +1,5 @@
-// What this site does beyond its theme: boxes that scroll can be reached by keyboard, code can be copied, hints print open.
+// What this site does beyond its theme: interactives load when they come near, boxes that scroll can be reached by
+// keyboard, code can be copied, hints print open.
 (() => {
   const SCROLLERS = "div.math, .bd-article table, .output.text_plain, .output.text_html, div.highlight pre";
 
@@ -18,6 +19,27 @@
     if (innerWidth === width) return;
     width = innerWidth;
     document.querySelectorAll(SCROLLERS).forEach(makeFocusableWhereItScrolls);
+  }
+
+  // <cnn-convolution-explorer> is defined by _static/widgets/convolution_explorer.js.
+  function loadWidget(element) {
+    const name = element.localName.slice("cnn-".length).replaceAll("-", "_");
+    const root = document.documentElement.dataset.content_root;
+    import(new URL(`${root}_static/widgets/${name}.js`, location.href));
+  }
+
+  const nearWidgets = new IntersectionObserver(
+    (entries) => entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => {
+      nearWidgets.unobserve(target);
+      loadWidget(target);
+    }),
+    { rootMargin: "150px" },
+  );
+
+  function observeWidgets() {
+    for (const element of document.querySelectorAll("main *")) {
+      if (element.localName.startsWith("cnn-")) nearWidgets.observe(element);
+    }
   }
 
   async function copy(button, block) {
@@ -54,5 +76,6 @@
 
   addEventListener("load", () => document.querySelectorAll(SCROLLERS).forEach((box) => near.observe(box)));
   addEventListener("resize", measureAgain);
+  document.addEventListener("DOMContentLoaded", observeWidgets);
   document.addEventListener("DOMContentLoaded", () => (window.requestIdleCallback ?? setTimeout)(addCopyButtons));
 })();

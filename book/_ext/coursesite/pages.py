@@ -1,4 +1,4 @@
-"""What a page's template needs to know: its scripts, where it is published, and where its notebook is."""
+"""What a page's template needs to know: its fonts, where it is published, and where its notebook is."""
 
 import re
 from html import escape
@@ -12,16 +12,21 @@ from .addresses import page_name, repository_name, site_address
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[3]
 WIDGETS = ROOT / "cnnlib" / "widgets"
+MATHS_FONTS = ["KaTeX_Main-Regular.woff2", "KaTeX_Math-Italic.woff2"]
 ELEMENT = re.compile(r"<cnn-([a-z-]+)[\s>]")
 
 
-def widget_scripts(body: str, docname: str) -> list[str]:
-    """Return the module of each interactive that the page holds; warn of an element that has no module."""
-    names = sorted({name.replace("-", "_") + ".js" for name in ELEMENT.findall(body)})
-    for name in names:
-        if not (WIDGETS / name).is_file():
-            logger.warning("cnnlib/widgets has no %s for an element of this page", name, location=docname)
-    return names
+def check_widgets(body: str, docname: str) -> None:
+    """Warn of an interactive on the page that has no module for course.js to load."""
+    for name in sorted(set(ELEMENT.findall(body))):
+        script = name.replace("-", "_") + ".js"
+        if not (WIDGETS / script).is_file():
+            logger.warning("cnnlib/widgets has no %s for an element of this page", script, location=docname)
+
+
+def opening_fonts(body: str) -> list[str]:
+    """Return the fonts to fetch first: those of formulas before the first code cell, whose text would jump later."""
+    return MATHS_FONTS if 'class="katex' in body.partition('<div class="cell')[0] else []
 
 
 def notebook_links(repository: str, branch: str, docname: str, root: str) -> str:
@@ -51,7 +56,8 @@ def add_context(app: Sphinx, pagename: str, templatename: str, context: dict, do
     body = context.get("body", "")
     for formula in re.findall(r'class="katex-error" title="([^"]*)"', body):
         logger.warning("KaTeX cannot read a formula: %s", formula, location=pagename)
-    context["course_widgets"] = widget_scripts(body, pagename)
+    check_widgets(body, pagename)
+    context["course_fonts"] = opening_fonts(body)
     context["course_site"] = site_address(repository)
     context["course_page"] = "" if pagename == app.config.root_doc else page_name(pagename) + ".html"
     context["course_description"] = description(body)
