@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import sync_playwright
 
@@ -53,14 +54,14 @@ def install_lighthouse() -> Path:
     script = folder / "node_modules" / "lighthouse" / "cli" / "index.js"
     if not script.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [*npm(), "install", "--no-audit", "--no-fund", "--prefix", folder, f"lighthouse@{LIGHTHOUSE_VERSION}"]
+        command = [*npm(), "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"lighthouse@{LIGHTHOUSE_VERSION}"]
         subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL)
     return script
 
 
 def lighthouse(script: Path, address: str, preset: str) -> dict[str, float]:
     """Return the scores (0 to 100) and metrics of one Lighthouse run, for ``preset`` mobile or desktop."""
-    command = ["node", script, address, "--quiet", "--output=json", f"--chrome-flags={CHROMIUM_FLAGS}"]
+    command = ["node", str(script), address, "--quiet", "--output=json", f"--chrome-flags={CHROMIUM_FLAGS}"]
     command += ["--only-categories=performance,accessibility,best-practices"]
     command += ["--preset=desktop"] if preset == "desktop" else []
     run = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True)
@@ -76,7 +77,8 @@ def count_violations(addresses: list[str]) -> dict[str, int]:
     counts = dict.fromkeys(addresses, 0)
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        for scheme, width in itertools.product(("light", "dark"), (1280, 390)):
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for scheme, width in itertools.product(schemes, (1280, 390)):
             page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
             for address in addresses:
                 page.goto(address, wait_until="load")

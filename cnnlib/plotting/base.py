@@ -112,7 +112,7 @@ def grid(
         shade = [1 - strength * (1 - c) for c in (red, green, blue)]
         ax.add_patch(Rectangle((j, i), 1, 1, facecolor=shade, edgecolor="#767676", linewidth=0.6))
         if labels:
-            text = f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0 turns −0 into 0
+            text = f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0 turns −0 into 0
             dark = np.dot(shade, (0.299, 0.587, 0.114)) < 0.5
             ax.text(j + 0.5, i + 0.5, text, ha="center", va="center", color="white" if dark else "black")
     for (i, j), name in (marks or {}).items():
