@@ -54,7 +54,15 @@ def install_lighthouse() -> Path:
     script = folder / "node_modules" / "lighthouse" / "cli" / "index.js"
     if not script.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [*npm(), "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"lighthouse@{LIGHTHOUSE_VERSION}"]
+        command = [
+            *npm(),
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            str(folder),
+            f"lighthouse@{LIGHTHOUSE_VERSION}",
+        ]
         subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL)
     return script
 
