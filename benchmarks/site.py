@@ -134,6 +134,21 @@ def measure(pages: list[str], runs: int) -> Iterator[dict[str, object]]:
             yield {**row, "axe_violations": violations[address + page], **provenance()}
 
 
+def record(row: dict[str, object]) -> None:
+    """Write a row to the results, in place of what an earlier run measured of the same page and preset."""
+    rows: list[dict[str, object]] = [row]
+    if RESULTS.is_file():
+        with RESULTS.open(encoding="utf-8", newline="") as file:
+            rows += [
+                old for old in csv.DictReader(file) if (old["page"], old["preset"]) != (row["page"], row["preset"])
+            ]
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=lambda entry: (str(entry["page"]), str(entry["preset"]))))
+
+
 def main() -> None:
     """Measure the pages named on the command line, or all of them, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -146,15 +161,9 @@ def main() -> None:
     unknown = set(arguments.pages) - set(found)
     if unknown:
         parser.error(f"no such page: {', '.join(sorted(unknown))}; pages are {', '.join(found)}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        for row in measure(arguments.pages or found, arguments.runs):
-            if not file.tell():
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-            print(*list(row.values())[:12], flush=True)
+    for row in measure(arguments.pages or found, arguments.runs):
+        record(row)
+        print(*list(row.values())[:12], flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ FLAGS = [
 ]
 # Sections out of view are laid out lazily: here everything is laid out, so that everything is checked.
 LAY_OUT = ".bd-article section { content-visibility: visible !important }"
+NEXT_FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 FORMULAS_TO_LETTERS = "document.querySelectorAll('.katex').forEach((formula) => formula.replaceChildren('x'))"
 
 
@@ -45,7 +46,7 @@ def lay_out(page: Page) -> None:
     for width in (size["width"] + 1, size["width"]):
         page.set_viewport_size({"width": width, "height": size["height"]})
         page.wait_for_function(f"innerWidth === {width}")
-    page.wait_for_timeout(50)
+        page.evaluate(NEXT_FRAME)  # the event that course.js waits for comes with a frame
 
 
 def axe_violations(page: Page, *, contrast: bool = True) -> list[tuple[str, str]]:
