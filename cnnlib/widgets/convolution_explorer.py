@@ -4,20 +4,8 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
+from cnnlib.testing import DECK_FILTER, DECK_IMAGE
 from cnnlib.widgets.base import Choice, HybridWidget, Matrix, Whole
-
-DECK_IMAGE = (
-    (1, 0, 0, 0, 0, 1),
-    (0, 1, 0, 0, 1, 0),
-    (0, 0, 1, 1, 0, 0),
-    (1, 0, 0, 0, 1, 0),
-    (0, 1, 0, 0, 1, 0),
-    (0, 0, 1, 0, 1, 0),
-)
-"""The 6 × 6 image of the lecture decks' worked example."""
-
-DECK_FILTER = ((1, -1, -1), (-1, 1, -1), (-1, -1, 1))
-"""Its filter."""
 
 
 class ConvolutionExplorer(HybridWidget):
