@@ -12,7 +12,7 @@ from cnnlib.nn_numpy.base import Layer
 
 
 class Conv2d(Layer):
-    """`ops_numpy.conv2d` with a weight (out_channels, in_channels // groups, kh, kw) and a bias.
+    """`ops_numpy.conv2d` with a weight (out_channels, in_channels // groups, kh, kw) and, unless told not to, a bias.
 
     Weights are drawn from N(0, 2 / fan-in), biases are zero: He et al. (2015), https://arxiv.org/abs/1502.01852.
 
@@ -30,13 +30,16 @@ class Conv2d(Layer):
         padding: Padding = 0,
         dilation: IntOrTuple = 1,
         groups: int = 1,
+        bias: bool = True,
         generator: np.random.Generator,
     ) -> None:
         super().__init__()
         as_groups(in_channels, out_channels, groups)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         shape = (out_channels, in_channels // groups, *as_ints("kernel_size", kernel_size, 2, 1))
-        self._parameters = {"weight": he_normal(shape, generator), "bias": np.zeros(out_channels)}
+        self._parameters = {"weight": he_normal(shape, generator)}
+        if bias:
+            self._parameters["bias"] = np.zeros(out_channels)
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.x = x
@@ -59,7 +62,9 @@ class Conv2d(Layer):
             dilation=self.dilation,
             groups=self.groups,
         )
-        self._gradients = {"weight": grad_weight, "bias": grad_bias}
+        self._gradients = {"weight": grad_weight}
+        if "bias" in self._parameters:
+            self._gradients["bias"] = grad_bias
         return grad_x
 
 
@@ -127,6 +132,108 @@ class AvgPool2d(Layer):
         return ops.avg_pool2d_backward(
             grad_output, self.kernel_size, input_size=self.input_size, stride=self.stride, padding=self.padding
         )
+
+
+class GlobalAvgPool2d(Layer):
+    """The mean of every channel's plane, (N, C, H, W) → (N, C): Lin et al. (2014), https://arxiv.org/abs/1312.4400."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
+        self.shape = x.shape
+        return x.mean(axis=(2, 3))
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
+        pixels = self.shape[2] * self.shape[3]
+        return np.broadcast_to((grad_output / pixels)[:, :, None, None], self.shape)
+
+
+class BatchNorm2d(Layer):
+    """`ops_numpy.batch_norm` with a weight and a bias per channel, and running statistics as buffers.
+
+    In training each channel is normalised by its own mean and variance over the batch, in use by the running ones.
+    Ioffe and Szegedy (2015), https://arxiv.org/abs/1502.03167.
+
+    >>> layer = BatchNorm2d(1)
+    >>> layer.forward(np.array([1.0, 3.0]).reshape(2, 1, 1, 1)).ravel().round(3)
+    array([-1.,  1.])
+    >>> layer.buffers["running_mean"]
+    array([0.2])
+    """
+
+    def __init__(self, num_features: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        C = as_int("num_features", num_features, 1)
+        self.momentum, self.eps = momentum, eps
+        self._parameters = {"weight": np.ones(C), "bias": np.zeros(C)}
+        self._buffers = {"running_mean": np.zeros(C), "running_var": np.ones(C)}
+
+    def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
+        self.x = x
+        y, *running = ops.batch_norm(
+            x, **self._buffers, **self._parameters, training=self.training, momentum=self.momentum, eps=self.eps
+        )
+        for name, value in zip(self._buffers, running, strict=True):
+            self._buffers[name][...] = value
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
+        grad_x, grad_weight, grad_bias = ops.batch_norm_backward(
+            grad_output,
+            self.x,
+            **self._buffers,
+            weight=self._parameters["weight"],
+            training=self.training,
+            eps=self.eps,
+        )
+        self._gradients = {"weight": grad_weight, "bias": grad_bias}
+        return grad_x
+
+
+class Dropout(Layer):
+    """`ops_numpy.dropout`: in training each number is kept with probability 1 − p, in use all are.
+
+    >>> Dropout(0.5, generator=np.random.default_rng(0)).eval().forward(np.ones(3))
+    array([1., 1., 1.])
+    """
+
+    def __init__(self, p: float, *, generator: np.random.Generator) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"p is {p!r}; expected a probability, from 0 to 1")
+        self.p, self.generator = p, generator
+
+    def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
+        self.mask = self.generator.random(x.shape) >= self.p if self.training else None
+        return x if self.mask is None else ops.dropout(x, self.mask, p=self.p)
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
+        return grad_output if self.mask is None else ops.dropout_backward(grad_output, self.mask, p=self.p)
+
+
+class PadChannels(Layer):
+    """Every `stride`-th pixel, with zero channels before and after: the parameter-free shortcut of He et al. (2016).
+
+    (N, in_channels, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉); option A of section 3.3. The paper leaves
+    open where the new channels go; as in most implementations half of them come first, the rest last.
+
+    >>> PadChannels(1, 3, stride=2).forward(np.arange(4.0).reshape(1, 1, 2, 2)).ravel()
+    array([0., 0., 0.])
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        extra = as_int("out_channels", out_channels, as_int("in_channels", in_channels, 1)) - in_channels
+        self.channels = (extra // 2, extra - extra // 2)
+        self.stride = as_int("stride", stride, 1)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
+        self.shape = x.shape
+        return np.pad(x[:, :, :: self.stride, :: self.stride], ((0, 0), self.channels, (0, 0), (0, 0)))
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
+        grad_x = np.zeros(self.shape, grad_output.dtype)
+        first = self.channels[0]
+        grad_x[:, :, :: self.stride, :: self.stride] = grad_output[:, first : first + self.shape[1]]
+        return grad_x
 
 
 class Flatten(Layer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -32,7 +33,38 @@ def batches(n: int, batch_size: int, generator: np.random.Generator) -> Iterator
 
 
 def accuracy(model: Layer, x: np.ndarray, target: np.ndarray) -> float:
-    """Return the fraction of the images x (N, C, H, W) whose largest logit is that of their class, target (N,)."""
+    """Return the fraction of the images x (N, C, H, W) whose largest logit is that of their class, target (N,).
+
+    The model acts as in use, and is then as it was.
+    """
     if target.shape != (len(x),):
         raise ValueError(f"target has shape {target.shape}; expected {(len(x),)}")
-    return float((model.forward(x).argmax(axis=1) == target).mean())
+    with in_use(model):
+        return float((model.forward(x).argmax(axis=1) == target).mean())
+
+
+@contextmanager
+def in_use(model: Layer) -> Iterator[None]:
+    """Let a model act as in use for a while; then every layer has its own mode again.
+
+    >>> from cnnlib.nn_numpy import Dropout
+    >>> layer = Dropout(0.5, generator=np.random.default_rng(0))
+    >>> with in_use(layer):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
+    """
+    modes = [(layer, layer.training) for layer in _layers(model)]
+    model.eval()
+    try:
+        yield
+    finally:
+        for layer, training in modes:
+            layer.training = training
+
+
+def _layers(model: Layer) -> Iterator[Layer]:
+    yield model
+    for child in model.children.values():
+        yield from _layers(child)

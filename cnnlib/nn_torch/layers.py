@@ -1,114 +1,21 @@
-"""The layers of `cnnlib.nn_numpy` in torch: autograd functions and modules over `cnnlib.ops_torch`.
-
-Each function hands autograd *our* forward and *our* backward, so that `torch.autograd.gradcheck` can judge them. The
-parameters have the names of `cnnlib.nn_numpy`; any optimiser of torch moves them.
-"""
+"""The layers of `cnnlib.nn_numpy` as modules, over `cnnlib.ops_torch`; the parameters have the same names."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 
-from cnnlib import ops_torch as ops
 from cnnlib.geometry import IntOrTuple, Padding, as_groups, as_int, as_ints
-
-
-class Conv2dFunction(torch.autograd.Function):
-    """`ops_torch.conv2d` with `ops_torch.conv2d_backward`."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, stride, padding, dilation, groups):  # noqa: D102
-        ctx.save_for_backward(x, weight)
-        ctx.options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        return ops.conv2d(x, weight, bias, **ctx.options)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_output):  # noqa: D102
-        grads = ops.conv2d_backward(grad_output, *ctx.saved_tensors, **ctx.options)
-        return (*grads[:2], grads[2] if ctx.needs_input_grad[2] else None, None, None, None, None)
-
-
-class LinearFunction(torch.autograd.Function):
-    """`ops_torch.linear` with `ops_torch.linear_backward`."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias):  # noqa: D102
-        ctx.save_for_backward(x, weight)
-        return ops.linear(x, weight, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_output):  # noqa: D102
-        grads = ops.linear_backward(grad_output, *ctx.saved_tensors)
-        return (*grads[:2], grads[2] if ctx.needs_input_grad[2] else None)
-
-
-class ReLUFunction(torch.autograd.Function):
-    """`ops_torch.relu` with `ops_torch.relu_backward`."""
-
-    @staticmethod
-    def forward(ctx, x):  # noqa: D102
-        ctx.save_for_backward(x)
-        return ops.relu(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_output):  # noqa: D102
-        return ops.relu_backward(grad_output, *ctx.saved_tensors)
-
-
-class MaxPool2dFunction(torch.autograd.Function):
-    """`ops_torch.max_pool2d` with `ops_torch.max_pool2d_backward`; returns (y, indices)."""
-
-    @staticmethod
-    def forward(ctx, x, kernel_size, stride, padding):  # noqa: D102
-        y, indices = ops.max_pool2d(x, kernel_size, stride=stride, padding=padding)
-        ctx.save_for_backward(indices)
-        ctx.mark_non_differentiable(indices)
-        ctx.input_size = tuple(x.shape[2:])
-        return y, indices
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_output, _):  # noqa: D102
-        (indices,) = ctx.saved_tensors
-        return ops.max_pool2d_backward(grad_output, indices, input_size=ctx.input_size), None, None, None
-
-
-class AvgPool2dFunction(torch.autograd.Function):
-    """`ops_torch.avg_pool2d` with `ops_torch.avg_pool2d_backward`."""
-
-    @staticmethod
-    def forward(ctx, x, kernel_size, stride, padding):  # noqa: D102
-        ctx.options = {"stride": stride, "padding": padding}
-        ctx.kernel_size, ctx.input_size = kernel_size, tuple(x.shape[2:])
-        return ops.avg_pool2d(x, kernel_size, **ctx.options)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_output):  # noqa: D102
-        grad_x = ops.avg_pool2d_backward(grad_output, ctx.kernel_size, input_size=ctx.input_size, **ctx.options)
-        return grad_x, None, None, None
-
-
-class CrossEntropyFunction(torch.autograd.Function):
-    """`ops_torch.cross_entropy` with `ops_torch.cross_entropy_backward`, the mean over the batch."""
-
-    @staticmethod
-    def forward(ctx, logits, target):  # noqa: D102
-        ctx.save_for_backward(logits, target)
-        return ops.cross_entropy(logits, target)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_output):  # noqa: D102
-        return ops.cross_entropy_backward(grad_output, *ctx.saved_tensors), None
+from cnnlib.nn_torch.functions import (
+    AvgPool2dFunction,
+    BatchNormFunction,
+    Conv2dFunction,
+    DropoutFunction,
+    LinearFunction,
+    MaxPool2dFunction,
+    ReLUFunction,
+)
 
 
 class Conv2d(nn.Module):
@@ -128,6 +35,7 @@ class Conv2d(nn.Module):
         padding: Padding = 0,
         dilation: IntOrTuple = 1,
         groups: int = 1,
+        bias: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -135,7 +43,7 @@ class Conv2d(nn.Module):
         self.options = (stride, padding, dilation, groups)
         shape = (out_channels, in_channels // groups, *as_ints("kernel_size", kernel_size, 2, 1))
         self.weight = nn.Parameter(he_normal(shape, generator))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
         return Conv2dFunction.apply(x, self.weight, self.bias, *self.options)
@@ -183,54 +91,71 @@ class AvgPool2d(nn.Module):
         return AvgPool2dFunction.apply(x, *self.options)
 
 
+class GlobalAvgPool2d(nn.Module):
+    """The twin of `nn_numpy.GlobalAvgPool2d`, by torch's own mean."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        return x.mean(dim=(2, 3))
+
+
+class BatchNorm2d(nn.Module):
+    """The twin of `nn_numpy.BatchNorm2d`.
+
+    >>> sorted(BatchNorm2d(1).state_dict())
+    ['bias', 'running_mean', 'running_var', 'weight']
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(self, num_features: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        C = as_int("num_features", num_features, 1)
+        self.momentum, self.eps = momentum, eps
+        self.weight, self.bias = nn.Parameter(torch.ones(C)), nn.Parameter(torch.zeros(C))
+        self.register_buffer("running_mean", torch.zeros(C))
+        self.register_buffer("running_var", torch.ones(C))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        options = {"training": self.training, "momentum": self.momentum, "eps": self.eps}
+        y, self.running_mean, self.running_var = BatchNormFunction.apply(
+            x, self.running_mean, self.running_var, self.weight, self.bias, options
+        )
+        return y
+
+
+class Dropout(nn.Module):
+    """The twin of `nn_numpy.Dropout`; without a generator torch's global one is used."""
+
+    def __init__(self, p: float, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"p is {p!r}; expected a probability, from 0 to 1")
+        self.p, self.generator = p, generator
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        if not self.training:
+            return x
+        mask = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.p
+        return DropoutFunction.apply(x, mask, self.p)
+
+
+class PadChannels(nn.Module):
+    """The twin of `nn_numpy.PadChannels`."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        extra = as_int("out_channels", out_channels, as_int("in_channels", in_channels, 1)) - in_channels
+        self.channels = (extra // 2, extra - extra // 2)
+        self.stride = as_int("stride", stride, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        return nn.functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *self.channels))
+
+
 Flatten = nn.Flatten
-Sequential = nn.Sequential
 
 
 def he_normal(shape: tuple[int, ...], generator: torch.Generator | None) -> torch.Tensor:
     """Draw weights (fan_out, …) from N(0, 2 / fan-in); without a generator torch's global one is used."""
     return torch.randn(shape, generator=generator) * float(np.sqrt(2 / np.prod(shape[1:])))
-
-
-def load(model: nn.Module, parameters: Mapping[str, np.ndarray]) -> None:
-    """Copy the parameters of a model of `nn_numpy` into its twin, by name; the dtype becomes theirs.
-
-    Raises ValueError where a name is missing or too many, or a shape differs.
-
-    >>> model = Sequential(Linear(1, 1))
-    >>> load(model, {"0.weight": np.array([[2.0]]), "0.bias": np.array([1.0])})
-    >>> model[0].weight
-    Parameter containing:
-    tensor([[2.]], dtype=torch.float64, requires_grad=True)
-    """
-    own = dict(model.named_parameters())
-    if own.keys() != parameters.keys():
-        raise ValueError(f"parameters has the names {sorted(parameters)}; expected {sorted(own)}")
-    for name, value in parameters.items():
-        if tuple(own[name].shape) != value.shape:
-            raise ValueError(f"parameters[{name!r}] has shape {value.shape}; expected {tuple(own[name].shape)}")
-    for name, value in parameters.items():
-        own[name].data = torch.tensor(value, device=own[name].device)
-
-
-def train_step(model: nn.Module, optimiser: Any, x: torch.Tensor, target: torch.Tensor) -> float:
-    """Take one step of gradient descent on the cross-entropy of a batch; return the loss before it."""
-    loss = CrossEntropyFunction.apply(model(x), target)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-def digits_cnn(generator: torch.Generator | None = None) -> nn.Sequential:
-    """Return the twin of `nn_numpy.digits_cnn`."""
-    return Sequential(
-        Conv2d(1, 16, 3, padding=1, generator=generator),
-        ReLU(),
-        MaxPool2d(2),
-        Conv2d(16, 32, 3, padding=1, generator=generator),
-        ReLU(),
-        MaxPool2d(2),
-        Flatten(),
-        Linear(128, 10, generator=generator),
-    )
