@@ -5,6 +5,7 @@ Every refusal is a ValueError that names the argument, says what it is, and what
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -46,6 +47,11 @@ def like(name: str, value: Any, other_name: str, other: Any) -> None:
     """Check that two arrays share dtype and device."""
     if value.dtype != other.dtype:
         raise ValueError(f"{name} has dtype {dtype_name(value)}; expected {dtype_name(other)}, that of {other_name}")
+    beside(name, value, other_name, other)
+
+
+def beside(name: str, value: Any, other_name: str, other: Any) -> None:
+    """Check that two arrays share their device."""
     if getattr(value, "device", None) != getattr(other, "device", None):
         raise ValueError(f"{name} is on {value.device}; expected {other.device}, where {other_name} is")
 
@@ -55,6 +61,13 @@ def shaped(name: str, value: Any, shape: tuple[int, ...], array_type: type) -> N
     floating(name, value, array_type)
     if tuple(value.shape) != shape:
         raise ValueError(f"{name} has shape {tuple(value.shape)}; expected {shape}")
+
+
+def matching(name: str, value: Any, other_name: str, other: Any, array_type: type) -> None:
+    """Check that `other` is a floating array and `value` one of its shape, dtype and device."""
+    floating(other_name, other, array_type)
+    shaped(name, value, tuple(other.shape), array_type)
+    like(name, value, other_name, other)
 
 
 def integers(name: str, value: Any, shape: tuple[int, ...], array_type: Any) -> None:
@@ -130,24 +143,55 @@ def choice(name: str, value: Any, options: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}")
 
 
-def cross_entropy_operands(
-    logits: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float, array_type: type
-) -> Any:
-    """Check logits (N, C, …), target (N, …) of class indices and weight (C,); return the target as int64."""
-    floating("logits", logits, array_type)
-    shape = tuple(logits.shape)
-    if len(shape) < 2 or shape[1] == 0:
-        raise ValueError(f"logits has shape {shape}; expected (N, C) or (N, C, …)")
-    integers("target", target, (shape[0], *shape[2:]), array_type)
-    target = target.long() if hasattr(target, "long") else target.astype("int64")  # narrow types would wrap at −100
-    ignore_index = as_int("ignore_index", ignore_index, -(2**63))
-    wrong = target[(target != ignore_index) & ((target < 0) | (target >= shape[1]))]
-    if len(wrong):
-        raise ValueError(f"target holds {int(wrong[0])}; expected classes from 0 to {shape[1] - 1}, or {ignore_index}")
-    if weight is not None:
-        shaped("weight", weight, (shape[1],), array_type)
-        like("weight", weight, "logits", logits)
-    choice("reduction", reduction, ("mean", "sum", "none"))
-    if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing!r}; expected a number from 0 to 1")
-    return target
+def number(name: str, value: Any) -> float:
+    """Return `value`, a finite real number, as a Python float, which leaves float32 arrays float32."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; expected a finite number")
+    return float(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return `value`, a number from 0 to 1, as a Python float."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value!r}; expected a number from 0 to 1")
+    return float(value)
+
+
+def dimension(name: str, value: Any, other_name: str, other: Any) -> int:
+    """Return `value`, an axis of `other` that is not empty, counted from the front."""
+    shape, ndim = tuple(other.shape), max(other.ndim, 1)  # as in torch, a single number has an axis 0
+    axis = as_int(name, value, -ndim)
+    if axis >= ndim:
+        raise ValueError(f"{name} is {value!r}; expected at most {ndim - 1}, the last axis of {other_name} {shape}")
+    if shape and shape[axis] == 0:
+        raise ValueError(f"{other_name} has shape {shape}; expected axis {value} not to be empty")
+    return axis % ndim
+
+
+def mask(name: str, value: Any, other_name: str, other: Any, array_type: Any) -> None:
+    """Check that `other` is a floating array and `value` one of booleans, of its shape and device."""
+    floating(other_name, other, array_type)
+    shape = tuple(other.shape)
+    if not isinstance(value, array_type) or dtype_name(value) != "bool" or tuple(value.shape) != shape:
+        kind = f"{dtype_name(value)} {tuple(value.shape)}" if isinstance(value, array_type) else type(value).__name__
+        raise ValueError(f"{name} is {kind}; expected booleans of shape {shape}, that of {other_name}")
+    beside(name, value, other_name, other)
+
+
+def maxout_operands(x: Any, pieces: int, array_type: type) -> int:
+    """Check x (N, C, …) and that `pieces` divides C; return it as an int."""
+    floating("x", x, array_type)
+    pieces, shape = as_int("pieces", pieces, 1), tuple(x.shape)
+    if len(shape) < 2 or 0 in shape[1:]:
+        raise ValueError(f"x has shape {shape}; expected (N, C, …), no axis but N to be empty")
+    if shape[1] % pieces:
+        raise ValueError(f"pieces is {pieces}; expected a divisor of the {shape[1]} channels of x")
+    return pieces
+
+
+def softplus_options(beta: Any, threshold: Any) -> tuple[float, float]:
+    """Return both as Python floats; beta divides and must not be 0."""
+    beta, threshold = number("beta", beta), number("threshold", threshold)
+    if beta == 0:
+        raise ValueError("beta is 0; expected any other number")
+    return beta, threshold

@@ -35,12 +35,22 @@ def test_an_impossible_class_costs_nothing_where_it_is_not_the_target(backend):
 
 
 @both
-def test_when_all_is_ignored_the_mean_is_not_a_number(backend):
+def test_when_all_is_ignored_the_mean_is_not_a_number_and_its_gradient_0(backend):
     logits, target = backend.array([[1, 2]]), backend.array([-100], "int64")
-    assert np.isnan(float(backend.ops.cross_entropy(logits, target)))
-    assert np.isnan(np.asarray(backend.ops.cross_entropy_backward(1.0, logits, target))).all()
-    assert backend.ops.cross_entropy_backward(1.0, logits[:0], target[:0]).shape == (0, 2)
-    assert np.isnan(float(F.cross_entropy(torch.zeros(1, 2), torch.tensor([-100]))))
+    for name, options in (
+        ("cross_entropy", {}),
+        ("cross_entropy", {"label_smoothing": 0.1}),
+        ("nll_loss", {}),
+    ):
+        loss, backward = (getattr(backend.ops, n) for n in (name, f"{name}_backward"))
+        assert np.isnan(float(loss(logits, target, **options)))
+        assert_close(backward(1.0, logits, target, **options), backend.array([[0, 0]]), rtol=0)
+        torchs = torch.tensor([[1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+        reference = getattr(F, name)(torchs, torch.tensor([-100]), **options)
+        assert reference.isnan()
+        assert_close(torch.autograd.grad(reference, torchs)[0], backend.array([[0, 0]]), rtol=0)
+        assert np.isnan(float(loss(logits[:0], target[:0], **options)))
+        assert backward(1.0, logits[:0], target[:0], **options).shape == (0, 2)
 
 
 @both

@@ -1,6 +1,19 @@
 """The operators in NumPy, each with its hand-derived backward; `cnnlib.ops_torch` has the same names in torch."""
 
-from cnnlib.ops_numpy.activation import relu, relu_backward
+from cnnlib.ops_numpy.activation import (
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    maxout,
+    maxout_backward,
+    relu,
+    relu_backward,
+    selu,
+    selu_backward,
+)
 from cnnlib.ops_numpy.conv import (
     conv2d,
     conv2d_backward,
@@ -9,13 +22,27 @@ from cnnlib.ops_numpy.conv import (
     conv_transpose2d,
     conv_transpose2d_backward,
 )
+from cnnlib.ops_numpy.dropout import dropout, dropout_backward
 from cnnlib.ops_numpy.linear import linear, linear_backward
-from cnnlib.ops_numpy.loss import cross_entropy, cross_entropy_backward
+from cnnlib.ops_numpy.loss import (
+    binary_cross_entropy_with_logits,
+    binary_cross_entropy_with_logits_backward,
+    cross_entropy,
+    cross_entropy_backward,
+    mse_loss,
+    mse_loss_backward,
+    nll_loss,
+    nll_loss_backward,
+)
 from cnnlib.ops_numpy.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cnnlib.ops_numpy.sigmoid import sigmoid, sigmoid_backward, softplus, softplus_backward, tanh, tanh_backward
+from cnnlib.ops_numpy.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_backward",
     "conv2d",
     "conv2d_backward",
     "conv2d_matrix",
@@ -24,10 +51,36 @@ __all__ = [
     "conv_transpose2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "maxout",
+    "maxout_backward",
+    "mse_loss",
+    "mse_loss_backward",
+    "nll_loss",
+    "nll_loss_backward",
     "relu",
     "relu_backward",
+    "selu",
+    "selu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "softplus",
+    "softplus_backward",
+    "tanh",
+    "tanh_backward",
 ]

@@ -1,10 +1,16 @@
-"""Losses."""
+"""Losses: of scores for classes, of numbers, of bits.
+
+Each takes a `reduction`: "mean", "sum", or "none" for the loss of every target. Its backward takes as `grad_output` a
+number, or for "none" an array of the losses' shape.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cnnlib import checks
+from cnnlib import checks, loss_checks
+from cnnlib.ops_numpy.sigmoid import _sigmoid, _softplus
+from cnnlib.ops_numpy.softmax import _log_softmax
 
 
 def cross_entropy(
@@ -21,16 +27,22 @@ def cross_entropy(
     logits (N, C) or (N, C, …), target (N,) or (N, …) of class indices; `weight` (C,) weighs the classes, and "mean"
     divides by the sum of the targets' weights; targets equal to `ignore_index` count for nothing; `label_smoothing` ε
     replaces the one-hot target by (1 − ε) one-hot + ε/C. As in `torch.nn.functional.cross_entropy`, whose first
-    argument is called input, and whose targets may also be probabilities. The mean over nothing is NaN. Raises
-    ValueError, naming the argument. Bridle (1990), https://doi.org/10.1007/978-3-642-76153-9_28.
+    argument is called input, and whose targets may also be probabilities. The mean over nothing is NaN, its gradient
+    0. Raises ValueError, naming the argument. Bridle (1990), https://doi.org/10.1007/978-3-642-76153-9_28; smoothing:
+    Szegedy et al. (2016), section 7, https://arxiv.org/abs/1512.00567.
 
     >>> round(float(cross_entropy(np.zeros((2, 10)), np.array([3, 7]))), 4)  # ln 10
     2.3026
     """
-    q, norm = _soft_targets(logits, target, weight, ignore_index, reduction, label_smoothing)
-    with np.errstate(invalid="ignore"):
-        losses = -np.where(q == 0, 0, q * _log_softmax(np.moveaxis(logits, 1, -1))).sum(-1)
-        return losses if reduction == "none" else np.asarray(losses.sum() / norm)
+    target = loss_checks.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
+    smoothing = checks.fraction("label_smoothing", label_smoothing)
+    log_probabilities = np.moveaxis(_log_softmax(logits, 1), 1, -1)  # (N, …, C)
+    weight, one_hot, of_target = _classes(log_probabilities, target, weight, ignore_index)
+    with np.errstate(invalid="ignore"):  # 0 · ∞
+        losses = -of_target * log_probabilities.sum(-1, where=one_hot)
+        if smoothing:
+            losses = (1 - smoothing) * losses - smoothing / len(weight) * (weight * log_probabilities).sum(-1)
+        return _reduced(np.where(target == ignore_index, 0, losses), of_target.sum(), reduction)
 
 
 def cross_entropy_backward(
@@ -45,36 +57,188 @@ def cross_entropy_backward(
 ) -> np.ndarray:
     """Return grad_logits: softmax(logits) − one-hot(target), over N for the mean, for a plain target.
 
-    With soft targets q it is softmax · Σq − q. `grad_output` is a number, or has the losses' shape for "none"; logits,
-    target and options as in `cross_entropy`, which raises the same errors. Returns the shape of logits.
+    With weighted and smoothed targets q it is softmax · Σq − q. Arguments and errors as in `cross_entropy`. Returns the
+    shape of logits.
 
     >>> cross_entropy_backward(1.0, np.zeros((1, 2)), np.array([0]))
     array([[-0.5,  0.5]])
     """
-    q, norm = _soft_targets(logits, target, weight, ignore_index, reduction, label_smoothing)
-    upstream = np.asarray(grad_output, logits.dtype)
-    expected = target.shape if reduction == "none" else ()
+    target = loss_checks.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
+    smoothing = checks.fraction("label_smoothing", label_smoothing)
+    softmax = np.exp(np.moveaxis(_log_softmax(logits, 1), 1, -1))  # (N, …, C)
+    weight, one_hot, of_target = _classes(softmax, target, weight, ignore_index)
+    upstream = _shares(grad_output, target, of_target.sum(), reduction, logits.dtype)
+    upstream = np.where(target == ignore_index, 0, upstream)
+    q = (1 - smoothing) * of_target[..., None] * one_hot
+    if smoothing:
+        q = q + smoothing / len(weight) * weight
+    with np.errstate(invalid="ignore"):
+        return np.moveaxis((softmax * q.sum(-1, keepdims=True) - q) * upstream[..., None], -1, 1)
+
+
+def nll_loss(
+    log_probabilities: np.ndarray,
+    target: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> np.ndarray:
+    """Return the mean of −log_probabilities[target], the negative log-likelihood: of log_softmax, the cross-entropy.
+
+    log_probabilities (N, C) or (N, C, …), called input in `torch.nn.functional.nll_loss`; the rest, and the errors, as
+    in `cross_entropy`.
+
+    >>> nll_loss(np.log([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 0]), reduction="none").round(4)
+    array([0.2877, 0.6931])
+    """
+    target = loss_checks.class_operands(
+        "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, np.ndarray
+    )
+    log_probabilities = np.moveaxis(log_probabilities, 1, -1)
+    _, one_hot, of_target = _classes(log_probabilities, target, weight, ignore_index)
+    with np.errstate(invalid="ignore"):
+        losses = np.where(target == ignore_index, 0, -of_target * log_probabilities.sum(-1, where=one_hot))
+        return _reduced(losses, of_target.sum(), reduction)
+
+
+def nll_loss_backward(
+    grad_output: np.ndarray | float,
+    log_probabilities: np.ndarray,
+    target: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> np.ndarray:
+    """Return grad_log_probabilities: −weight at each target, 0 elsewhere, over Σ weight for the mean.
+
+    >>> nll_loss_backward(1.0, np.log([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 0]))
+    array([[ 0. , -0.5],
+           [-0.5,  0. ]])
+    """
+    target = loss_checks.class_operands(
+        "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, np.ndarray
+    )
+    _, one_hot, of_target = _classes(np.moveaxis(log_probabilities, 1, -1), target, weight, ignore_index)
+    upstream = _shares(grad_output, target, of_target.sum(), reduction, log_probabilities.dtype)
+    with np.errstate(invalid="ignore"):
+        return np.moveaxis(np.where(one_hot, -(of_target * upstream)[..., None], 0), -1, 1)
+
+
+def mse_loss(
+    x: np.ndarray, target: np.ndarray, *, weight: np.ndarray | None = None, reduction: str = "mean"
+) -> np.ndarray:
+    """Return the mean of weight · (x − target)², where "mean" divides by the sum of the weights.
+
+    x, target and weight of one shape; nothing is broadcast. `torch.nn.functional.mse_loss` calls x input, and has a
+    weight in its newer versions. The mean over nothing is NaN. Raises ValueError, naming the argument.
+
+    >>> float(mse_loss(np.array([1.0, 2.0]), np.array([0.0, 4.0])))
+    2.5
+    """
+    loss_checks.mse_operands(x, target, weight, reduction, np.ndarray)
+    with np.errstate(invalid="ignore", over="ignore"):
+        losses = np.square(x - target) * (1 if weight is None else weight)
+        return _reduced(losses, losses.size if weight is None else weight.sum(), reduction)
+
+
+def mse_loss_backward(
+    grad_output: np.ndarray | float,
+    x: np.ndarray,
+    target: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    reduction: str = "mean",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (grad_x, grad_target): ±2 weight · (x − target), over the sum of the weights for the mean.
+
+    >>> mse_loss_backward(1.0, np.array([1.0, 2.0]), np.array([0.0, 4.0]))
+    (array([ 1., -2.]), array([-1.,  2.]))
+    """
+    loss_checks.mse_operands(x, target, weight, reduction, np.ndarray)
+    norm = x.size if weight is None else weight.sum()
+    with np.errstate(invalid="ignore", over="ignore"):
+        slopes = 2 * (x - target) * (1 if weight is None else weight)
+        grad_x = slopes * _shares(grad_output, x, norm, reduction, x.dtype)
+    return np.asarray(grad_x), np.asarray(-grad_x)
+
+
+def binary_cross_entropy_with_logits(
+    logits: np.ndarray,
+    target: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    pos_weight: np.ndarray | None = None,
+    reduction: str = "mean",
+) -> np.ndarray:
+    """Return the mean of −weight · (p · target · log σ + (1 − target) · log(1 − σ)), where σ = sigmoid(logits).
+
+    p is `pos_weight`, or 1. Computed as (1 − t) z + (1 + (p − 1) t) log(1 + e⁻ᶻ), which does not overflow. logits and target of one shape, the
+    targets usually from 0 to 1; weight and pos_weight broadcast to it, and "mean" divides by the number of logits
+    whatever they weigh. As `torch.nn.functional.binary_cross_entropy_with_logits`, whose first argument is called
+    input. Raises ValueError, naming the argument. Cox (1958), https://doi.org/10.1111/j.2517-6161.1958.tb00292.x.
+
+    >>> binary_cross_entropy_with_logits(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
+    array([6.931e-01, 1.000e+04])
+    """
+    loss_checks.binary_operands(logits, target, weight, pos_weight, reduction, np.ndarray)
+    with np.errstate(invalid="ignore"):
+        cost = _softplus(-logits)
+        if pos_weight is not None:
+            cost = (1 + (pos_weight - 1) * target) * cost
+        losses = ((1 - target) * logits + cost) * (1 if weight is None else weight)
+        return _reduced(losses, losses.size, reduction)
+
+
+def binary_cross_entropy_with_logits_backward(
+    grad_output: np.ndarray | float,
+    logits: np.ndarray,
+    target: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    pos_weight: np.ndarray | None = None,
+    reduction: str = "mean",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (grad_logits, grad_target): without weights σ − target, and −logits.
+
+    In general (1 + (p − 1) t) σ − p t, and −z + (p − 1) log(1 + e⁻ᶻ).
+
+    >>> binary_cross_entropy_with_logits_backward(1.0, np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
+    (array([-0.5,  1. ]), array([    -0., -10000.]))
+    """
+    loss_checks.binary_operands(logits, target, weight, pos_weight, reduction, np.ndarray)
+    share = _shares(grad_output, logits, logits.size, reduction, logits.dtype)
+    with np.errstate(invalid="ignore"):
+        share = share * (1 if weight is None else weight)
+        grad_logits, grad_target = _sigmoid(logits) - target, -logits
+        if pos_weight is not None:
+            grad_logits = (1 + (pos_weight - 1) * target) * _sigmoid(logits) - pos_weight * target
+            grad_target = (pos_weight - 1) * _softplus(-logits) - logits
+        return np.asarray(grad_logits * share), np.asarray(grad_target * share)
+
+
+def _classes(values, target, weight, ignore_index):
+    """Return for values (N, …, C) the weight of each class, where each target stands, and its weight: 0 if ignored."""
+    C = values.shape[-1]
+    weight = np.ones(C, values.dtype) if weight is None else weight
+    counted = target != ignore_index
+    one_hot = (target[..., None] == np.arange(C)) & counted[..., None]  # (N, …, C)
+    return weight, one_hot, np.where(counted, weight[np.where(counted, target, 0)], 0)
+
+
+def _reduced(losses, norm, reduction):
+    """Return the losses, their sum, or that over `norm`."""
+    if reduction == "none":
+        return np.asarray(losses)
+    total = losses.sum()
+    return np.asarray(total / np.asarray(norm, total.dtype) if reduction == "mean" else total)
+
+
+def _shares(grad_output, like, norm, reduction, dtype):
+    """Return the gradient of the sum of the losses that reaches each of them: of their shape for "none", else ()."""
+    upstream, expected = np.asarray(grad_output, dtype), like.shape if reduction == "none" else ()
     if upstream.shape != expected:
         raise ValueError(f"grad_output has shape {upstream.shape}; expected {expected} for reduction {reduction!r}")
     with np.errstate(invalid="ignore", divide="ignore"):
-        softmax = np.exp(_log_softmax(np.moveaxis(logits, 1, -1)))
-        grad = (softmax * q.sum(-1, keepdims=True) - q) * (upstream / norm)[..., None]
-    return np.moveaxis(grad, -1, 1)
-
-
-def _log_softmax(x: np.ndarray) -> np.ndarray:
-    """Return x − log Σ exp(x) over the last axis; the maximum is taken out first, so that exp cannot overflow."""
-    shifted = x - x.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-
-
-def _soft_targets(logits, target, weight, ignore_index, reduction, label_smoothing):
-    """Return q (N, …, C), such that the loss of a target is −Σ q log softmax, and what their sum is divided by."""
-    target = checks.cross_entropy_operands(logits, target, weight, ignore_index, reduction, label_smoothing, np.ndarray)
-    C = logits.shape[1]
-    counted = target != ignore_index
-    weight = np.ones(C, logits.dtype) if weight is None else weight
-    one_hot = np.where(counted, target, 0)[..., None] == np.arange(C)
-    q = weight * ((1 - label_smoothing) * one_hot + label_smoothing / C) * counted[..., None]
-    norm = (weight * one_hot * counted[..., None]).sum() if reduction == "mean" else 1
-    return q.astype(logits.dtype, copy=False), np.asarray(norm, logits.dtype)
+        return upstream / np.asarray(norm, dtype) if reduction == "mean" else upstream
