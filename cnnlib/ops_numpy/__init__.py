@@ -14,6 +14,7 @@ from cnnlib.ops_numpy.activation import (
     selu,
     selu_backward,
 )
+from cnnlib.ops_numpy.avg_pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from cnnlib.ops_numpy.conv import (
     conv2d,
     conv2d_backward,
@@ -34,13 +35,24 @@ from cnnlib.ops_numpy.loss import (
     nll_loss,
     nll_loss_backward,
 )
-from cnnlib.ops_numpy.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cnnlib.ops_numpy.norm import (
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    group_norm_backward,
+    instance_norm,
+    instance_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
 from cnnlib.ops_numpy.sigmoid import sigmoid, sigmoid_backward, softplus, softplus_backward, tanh, tanh_backward
 from cnnlib.ops_numpy.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
     "conv2d",
@@ -57,6 +69,12 @@ __all__ = [
     "elu_backward",
     "gelu",
     "gelu_backward",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

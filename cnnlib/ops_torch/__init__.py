@@ -17,6 +17,7 @@ from cnnlib.ops_torch.activation import (
     selu,
     selu_backward,
 )
+from cnnlib.ops_torch.avg_pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from cnnlib.ops_torch.conv import (
     conv2d,
     conv2d_backward,
@@ -36,13 +37,24 @@ from cnnlib.ops_torch.loss import (
     nll_loss,
     nll_loss_backward,
 )
-from cnnlib.ops_torch.pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cnnlib.ops_torch.norm import (
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    group_norm_backward,
+    instance_norm,
+    instance_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
 from cnnlib.ops_torch.sigmoid import sigmoid, sigmoid_backward, softplus, softplus_backward, tanh, tanh_backward
 from cnnlib.ops_torch.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
     "conv2d",
@@ -58,6 +70,12 @@ __all__ = [
     "elu_backward",
     "gelu",
     "gelu_backward",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
