@@ -152,7 +152,7 @@ def number(name: str, value: Any) -> float:
 
 def fraction(name: str, value: Any) -> float:
     """Return `value`, a number from 0 to 1, as a Python float."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} is {value!r}; expected a number from 0 to 1")
     return float(value)
 

@@ -81,13 +81,15 @@ def elu(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
 
 
 def elu_backward(grad_output: np.ndarray, x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
-    """Scale the gradient by 1 where x > 0, or NaN, else by αeˣ: at x = 0, a kink unless α = 1, by α, as in torch.
+    """Scale the gradient by 1 where x > 0, else by αeˣ: at x = 0, a kink unless α = 1, by α, as in torch.
+
+    Where x is NaN so is the gradient; torch gives NaN in most of a long CPU tensor, and 1 at its end and on a GPU.
 
     >>> elu_backward(np.ones(3), np.array([-np.log(2), 0.0, 3.0]), alpha=2.0)
     array([1., 2., 1.])
     """
     checks.matching("grad_output", grad_output, "x", x, np.ndarray)
-    return grad_output * _elu_slope(x, checks.number("alpha", alpha))
+    return np.asarray(grad_output * _elu_slope(x, checks.number("alpha", alpha)))
 
 
 def selu(x: np.ndarray) -> np.ndarray:
@@ -104,13 +106,13 @@ def selu(x: np.ndarray) -> np.ndarray:
 
 
 def selu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Scale the gradient by λ where x > 0, or NaN, else by λαeˣ: at the kink, x = 0, by λα, as in torch.
+    """Scale the gradient by λ where x > 0, else by λαeˣ: at the kink, x = 0, by λα, as in torch; at NaN as `elu`'s.
 
     >>> selu_backward(np.ones(3), np.array([-100.0, 0.0, 1.0])).round(4)
     array([0.    , 1.7581, 1.0507])
     """
     checks.matching("grad_output", grad_output, "x", x, np.ndarray)
-    return grad_output * (SELU_SCALE * _elu_slope(x, SELU_ALPHA))
+    return np.asarray(grad_output * (SELU_SCALE * _elu_slope(x, SELU_ALPHA)))
 
 
 def gelu(x: np.ndarray, *, approximate: str = "none") -> np.ndarray:
@@ -143,7 +145,7 @@ def gelu_backward(grad_output: np.ndarray, x: np.ndarray, *, approximate: str = 
             density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
         else:  # (½(1 + t))' = ½(1 − t²) · √(2/π)(1 + 3 · 0.044715 x²), and ½(1 − t²) = 2Φ(1 − Φ)
             density = 2 * phi * (1 - phi) * (math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x))
-        return grad_output * (phi + x * density)
+        return np.asarray(grad_output * (phi + x * density))
 
 
 def maxout(x: np.ndarray, pieces: int) -> np.ndarray:
@@ -184,7 +186,7 @@ def _elu(x: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def _elu_slope(x: np.ndarray, alpha: float) -> np.ndarray:
-    return np.where(x <= 0, alpha * np.exp(np.minimum(x, 0)), 1)
+    return np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
 
 
 def _phi(x: np.ndarray, approximate: str) -> np.ndarray:

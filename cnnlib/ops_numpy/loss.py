@@ -174,10 +174,10 @@ def binary_cross_entropy_with_logits(
 ) -> np.ndarray:
     """Return the mean of −weight · (p · target · log σ + (1 − target) · log(1 − σ)), where σ = sigmoid(logits).
 
-    p is `pos_weight`, or 1. Computed as (1 − t) z + (1 + (p − 1) t) log(1 + e⁻ᶻ), which does not overflow. logits and target of one shape, the
-    targets usually from 0 to 1; weight and pos_weight broadcast to it, and "mean" divides by the number of logits
-    whatever they weigh. As `torch.nn.functional.binary_cross_entropy_with_logits`, whose first argument is called
-    input. Raises ValueError, naming the argument. Cox (1958), https://doi.org/10.1111/j.2517-6161.1958.tb00292.x.
+    p is `pos_weight`, or 1. Computed as (1 − t) z + (1 + (p − 1) t) log(1 + e⁻ᶻ), which does not overflow. logits and
+    target of one shape, the targets usually from 0 to 1; weight and pos_weight broadcast to it, and "mean" divides by
+    the number of logits whatever they weigh. All as in torch.nn.functional, where logits are called input. Raises
+    ValueError, naming the argument. Cox (1958), https://doi.org/10.1111/j.2517-6161.1958.tb00292.x.
 
     >>> binary_cross_entropy_with_logits(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
     array([6.931e-01, 1.000e+04])

@@ -83,7 +83,7 @@ def softplus_backward(
     checks.matching("grad_output", grad_output, "x", x, np.ndarray)
     beta, threshold = checks.softplus_options(beta, threshold)
     z = beta * x
-    return grad_output * np.where(z > threshold, 1, _sigmoid(z))
+    return np.asarray(grad_output * np.where(z > threshold, 1, _sigmoid(z)))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -68,13 +68,13 @@ def elu(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
 
 
 def elu_backward(grad_output: torch.Tensor, x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
-    """Scale the gradient by 1 where x > 0, or NaN, else by αeˣ.
+    """Scale the gradient by 1 where x > 0, else by αeˣ.
 
     >>> elu_backward(torch.ones(3), torch.tensor([-math.log(2), 0.0, 3.0]), alpha=2.0)
     tensor([1., 2., 1.])
     """
     checks.matching("grad_output", grad_output, "x", x, torch.Tensor)
-    return grad_output * torch.where(x <= 0, checks.number("alpha", alpha) * x.exp(), 1)
+    return grad_output * torch.where(x > 0, 1, checks.number("alpha", alpha) * x.exp())
 
 
 def selu(x: torch.Tensor) -> torch.Tensor:
@@ -88,13 +88,13 @@ def selu(x: torch.Tensor) -> torch.Tensor:
 
 
 def selu_backward(grad_output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Scale the gradient by λ where x > 0, or NaN, else by λαeˣ.
+    """Scale the gradient by λ where x > 0, else by λαeˣ.
 
     >>> selu_backward(torch.ones(3), torch.tensor([-torch.inf, 0.0, 1.0]))
     tensor([0.0000, 1.7581, 1.0507])
     """
     checks.matching("grad_output", grad_output, "x", x, torch.Tensor)
-    return grad_output * torch.where(x <= 0, SELU_SCALE * SELU_ALPHA * x.exp(), SELU_SCALE)
+    return grad_output * torch.where(x > 0, SELU_SCALE, SELU_SCALE * SELU_ALPHA * x.exp())
 
 
 def gelu(x: torch.Tensor, *, approximate: str = "none") -> torch.Tensor:
