@@ -90,8 +90,12 @@ def contrast_options(size: Any, sigma: Any, eps: Any) -> tuple[int, float, float
     width = as_int("size", size, 1)
     if width % 2 == 0:
         raise ValueError(f"size is {width}; expected an odd number, so that the window has a middle")
-    spread = width / 4 if sigma is None else number("sigma", sigma)
-    if spread <= 0:
+    sigma = width / 4 if sigma is None else number("sigma", sigma)
+    if sigma <= 0:
         raise ValueError(f"sigma is {sigma!r}; expected a positive number")
-    floor = at_least("eps", eps, 0)
-    return width, spread, floor
+    return width, sigma, at_least("eps", eps, 0)
+
+
+def response_options(size: Any, alpha: Any, beta: Any, k: Any) -> tuple[int, float, float, float]:
+    """Return the options of a local response norm, an int and three Python floats."""
+    return as_int("size", size, 1), number("alpha", alpha), number("beta", beta), number("k", k)

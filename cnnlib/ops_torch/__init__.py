@@ -17,16 +17,48 @@ from cnnlib.ops_torch.activation import (
     selu,
     selu_backward,
 )
-from cnnlib.ops_torch.avg_pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cnnlib.ops_torch.attention import (
+    multi_head_attention,
+    multi_head_attention_backward,
+    scaled_dot_product_attention,
+    scaled_dot_product_attention_backward,
+)
+from cnnlib.ops_torch.avg_pool import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    avg_pool1d,
+    avg_pool1d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+    avg_pool3d,
+    avg_pool3d_backward,
+)
+from cnnlib.ops_torch.blur_pool import blur_pool2d, blur_pool2d_backward
 from cnnlib.ops_torch.conv import (
+    conv1d,
+    conv1d_backward,
     conv2d,
     conv2d_backward,
-    conv2d_matrix,
+    conv3d,
+    conv3d_backward,
+)
+from cnnlib.ops_torch.conv_transpose import (
+    conv_transpose1d,
+    conv_transpose1d_backward,
     conv_transpose2d,
     conv_transpose2d_backward,
+    conv_transpose3d,
+    conv_transpose3d_backward,
 )
 from cnnlib.ops_torch.dropout import dropout, dropout_backward
 from cnnlib.ops_torch.linear import linear, linear_backward
+from cnnlib.ops_torch.local import locally_connected2d, locally_connected2d_backward
+from cnnlib.ops_torch.local_norm import (
+    local_contrast_norm,
+    local_contrast_norm_backward,
+    local_response_norm,
+    local_response_norm_backward,
+)
 from cnnlib.ops_torch.loss import (
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
@@ -36,6 +68,17 @@ from cnnlib.ops_torch.loss import (
     mse_loss_backward,
     nll_loss,
     nll_loss_backward,
+)
+from cnnlib.ops_torch.lp_pool import lp_pool2d, lp_pool2d_backward
+from cnnlib.ops_torch.max_pool import (
+    max_pool1d,
+    max_pool1d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    max_pool3d,
+    max_pool3d_backward,
+    max_unpool2d,
+    max_unpool2d_backward,
 )
 from cnnlib.ops_torch.norm import (
     batch_norm,
@@ -49,25 +92,50 @@ from cnnlib.ops_torch.norm import (
 )
 from cnnlib.ops_torch.sigmoid import sigmoid, sigmoid_backward, softplus, softplus_backward, tanh, tanh_backward
 from cnnlib.ops_torch.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from cnnlib.ops_torch.unfold import conv2d_matrix, fold, fold_backward, unfold, unfold_backward
+from cnnlib.ops_torch.upsample import (
+    upsample_bilinear2d,
+    upsample_bilinear2d_backward,
+    upsample_nearest2d,
+    upsample_nearest2d_backward,
+)
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "avg_pool1d",
+    "avg_pool1d_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "avg_pool3d",
+    "avg_pool3d_backward",
     "batch_norm",
     "batch_norm_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
+    "blur_pool2d",
+    "blur_pool2d_backward",
+    "conv1d",
+    "conv1d_backward",
     "conv2d",
     "conv2d_backward",
     "conv2d_matrix",
+    "conv3d",
+    "conv3d_backward",
+    "conv_transpose1d",
+    "conv_transpose1d_backward",
     "conv_transpose2d",
     "conv_transpose2d_backward",
+    "conv_transpose3d",
+    "conv_transpose3d_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
     "elu",
     "elu_backward",
+    "fold",
+    "fold_backward",
     "gelu",
     "gelu_backward",
     "group_norm",
@@ -80,18 +148,36 @@ __all__ = [
     "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "local_contrast_norm",
+    "local_contrast_norm_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
+    "locally_connected2d",
+    "locally_connected2d_backward",
     "log_softmax",
     "log_softmax_backward",
+    "lp_pool2d",
+    "lp_pool2d_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "max_pool3d",
+    "max_pool3d_backward",
+    "max_unpool2d",
+    "max_unpool2d_backward",
     "maxout",
     "maxout_backward",
     "mse_loss",
     "mse_loss_backward",
+    "multi_head_attention",
+    "multi_head_attention_backward",
     "nll_loss",
     "nll_loss_backward",
     "relu",
     "relu_backward",
+    "scaled_dot_product_attention",
+    "scaled_dot_product_attention_backward",
     "selu",
     "selu_backward",
     "sigmoid",
@@ -102,4 +188,10 @@ __all__ = [
     "softplus_backward",
     "tanh",
     "tanh_backward",
+    "unfold",
+    "unfold_backward",
+    "upsample_bilinear2d",
+    "upsample_bilinear2d_backward",
+    "upsample_nearest2d",
+    "upsample_nearest2d_backward",
 ]
