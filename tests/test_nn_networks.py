@@ -17,7 +17,7 @@ def pair(rng):
             nn.BatchNorm2d(4),
             nn.ReLU(),
             nn.Residual(
-                nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, padding=1, **options), nn.BatchNorm2d(6)),
+                nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=False, **options), nn.BatchNorm2d(6)),
                 nn.PadChannels(4, 6, stride=2),
             ),
             nn.Parallel(nn.Conv2d(6, 2, 1, **options), nn.MaxPool2d(3, stride=1, padding=1), nn.ReLU()),
