@@ -9,7 +9,7 @@ import math
 from numbers import Real
 from typing import Any
 
-from cnnlib.geometry import as_groups, as_int
+from cnnlib.geometry import as_int
 
 FLOATS = ("float32", "float64")
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
@@ -76,53 +76,6 @@ def integers(name: str, value: Any, shape: tuple[int, ...], array_type: Any) -> 
         raise ValueError(f"{name} is {type(value).__name__}; expected integers of shape {shape}")
     if dtype_name(value) not in INTEGERS or tuple(value.shape) != shape:
         raise ValueError(f"{name} is {dtype_name(value)} {tuple(value.shape)}; expected integers of shape {shape}")
-
-
-def conv_operands(x: Any, weight: Any, bias: Any, groups: int, array_type: type) -> int:
-    """Check the operands of a 2-D convolution and return `groups` as an int.
-
-    x (N, C, H, W), weight (C_out, C // groups, kh, kw), bias (C_out,).
-    """
-    floating("x", x, array_type, "N, C, H, W")
-    floating("weight", weight, array_type, "C_out, C_in // groups, kh, kw")
-    like("weight", weight, "x", x)
-    _, _, groups = as_groups(x.shape[1], weight.shape[0], groups)
-    if weight.shape[1] * groups != x.shape[1]:
-        raise ValueError(
-            f"weight has shape {tuple(weight.shape)}; expected {x.shape[1] // groups} in its second axis, "
-            f"the {x.shape[1]} channels of x over groups {groups}"
-        )
-    if bias is not None:
-        shaped("bias", bias, (weight.shape[0],), array_type)
-        like("bias", bias, "x", x)
-    return groups
-
-
-def conv_transpose_operands(x: Any, weight: Any, bias: Any, groups: int, array_type: type) -> int:
-    """Check those of a transposed one and return `groups` as an int.
-
-    x (N, C, H, W), weight (C, C_out // groups, kh, kw), bias (C_out,).
-    """
-    groups = as_int("groups", groups, 1)
-    floating("x", x, array_type, "N, C, H, W")
-    floating("weight", weight, array_type, "C_in, C_out // groups, kh, kw")
-    like("weight", weight, "x", x)
-    as_groups(x.shape[1], weight.shape[1] * groups, groups)
-    if weight.shape[0] != x.shape[1]:
-        raise ValueError(
-            f"weight has shape {tuple(weight.shape)}; expected {x.shape[1]} in its first axis, the channels of x"
-        )
-    if bias is not None:
-        shaped("bias", bias, (weight.shape[1] * groups,), array_type)
-        like("bias", bias, "x", x)
-    return groups
-
-
-def matrix_operands(weight: Any, groups: int, array_type: type) -> int:
-    """Check the weight (C_out, C // groups, kh, kw) of a convolution alone and return `groups` as an int."""
-    floating("weight", weight, array_type, "C_out, C_in // groups, kh, kw")
-    groups = as_int("groups", groups, 1)
-    return as_groups(weight.shape[1] * groups, weight.shape[0], groups)[2]
 
 
 def linear_operands(x: Any, weight: Any, bias: Any, array_type: type) -> None:
