@@ -1,4 +1,4 @@
-"""Cross-entropy: by hand, at extremes, gradcheck, refusals."""
+"""Losses of classes: by hand, at extremes, held to torch at infinity and NaN, gradcheck, refusals."""
 
 import numpy as np
 import pytest
@@ -32,6 +32,51 @@ def test_it_does_not_overflow(backend):
 def test_an_impossible_class_costs_nothing_where_it_is_not_the_target(backend):
     loss = backend.ops.cross_entropy(backend.array([[0, -np.inf]]), backend.array([0], "int64"))
     assert_close(loss, backend.array(0.0), rtol=0)
+
+
+ROWS = ((0, -np.inf, 1), (1, 2, -np.inf), (np.nan, 1, 0), (np.inf, 1, 0), (-np.inf,) * 3, (1, 2, 3))
+TARGETS = ((1, 0, 1, 2, 0, 2), (0, 1, -100, -100, -100, 0), (-100, -100, 0, 0, 0, -100))
+
+
+@both
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("weight", [None, (1, 0, 2), (0, 1, 1), (np.nan, 1, 1), (np.inf, 1, 0)])
+def test_infinity_and_nan_are_as_in_torch(backend, name, target, weight):
+    scores, classes = backend.array(ROWS), backend.array(target, "int64")
+    theirs = torch.tensor(ROWS, dtype=torch.float64, requires_grad=True)
+    given = torch.tensor(target)
+    weights = weight and torch.tensor(weight, dtype=torch.float64)
+    for reduction in ("none", "sum", "mean"):
+        for smoothing in (0, 0.1, 1.0) if name == "cross_entropy" else (None,):
+            options = {"reduction": reduction} | ({} if smoothing is None else {"label_smoothing": smoothing})
+            loss = getattr(F, name)(theirs, given, weight=weights, **options)
+            ours = {**options, "weight": weight and backend.array(weight)}
+            assert_close(getattr(backend.ops, name)(scores, classes, **ours), loss.detach())
+            (expected,) = torch.autograd.grad(loss, theirs, torch.ones_like(loss))
+            upstream = np.ones(tuple(loss.shape))
+            grad = getattr(backend.ops, f"{name}_backward")(backend.array(upstream), scores, classes, **ours)
+            assert_close(grad, expected)
+
+
+@both
+def test_a_zero_weight_does_not_silence_an_infinite_loss(backend):
+    logits, target = backend.array([[0, -np.inf]]), backend.array([1], "int64")
+    loss = backend.ops.cross_entropy(logits, target, weight=backend.array([1, 0]), reduction="none")
+    assert_close(loss, backend.array([np.nan]))  # 0 · ∞
+    ignored = backend.ops.cross_entropy(logits, target, ignore_index=1, reduction="none")
+    assert_close(ignored, backend.array([0]), rtol=0)
+
+
+@both
+def test_nll_of_log_softmax_is_cross_entropy(backend):
+    generator = np.random.default_rng(0)
+    logits, target = backend.array(generator.normal(size=(4, 3, 2))), backend.array([[0, 1]] * 4, "int64")
+    y = backend.ops.log_softmax(logits, dim=1)
+    assert_close(backend.ops.nll_loss(y, target), backend.ops.cross_entropy(logits, target))
+    grad_y = backend.ops.nll_loss_backward(1.0, y, target)
+    grad_logits = backend.ops.log_softmax_backward(grad_y, y, dim=1)
+    assert_close(grad_logits, backend.ops.cross_entropy_backward(1.0, logits, target))
 
 
 @both
@@ -68,6 +113,9 @@ def test_gradients_are_those_of_finite_differences():
     options = {"weight": generator.uniform(0.5, 2, 4), "label_smoothing": 0.1}
     grad = ops_numpy.cross_entropy_backward(1.0, logits, target, **options)
     check_gradients(lambda z: ops_numpy.cross_entropy(z, target, **options), [grad], [logits], np.ones(()))
+    weight = {"weight": options["weight"]}
+    grad = ops_numpy.nll_loss_backward(1.0, logits, target, **weight)
+    check_gradients(lambda z: ops_numpy.nll_loss(z, target, **weight), [grad], [logits], np.ones(()))
 
 
 def test_gradcheck_passes():
@@ -91,6 +139,12 @@ def test_bad_input_is_named(backend):
         (lambda: ops.cross_entropy(logits, target, label_smoothing=None), "label_smoothing is None; expected a number"),
         (lambda: ops.cross_entropy(logits, target, label_smoothing=2), "label_smoothing is 2; expected"),
         (lambda: ops.cross_entropy(logits, target, weight=array(np.ones(2))), r"weight has shape \(2,\); expected"),
+        (lambda: ops.nll_loss(array(np.ones(3)), target), r"log_probabilities has shape \(3,\); expected \(N, C\)"),
+        (
+            lambda: ops.nll_loss(logits, array([0, -1], "int64")),
+            "target holds -1; expected classes from 0 to 2, or -100",
+        ),
+        (lambda: ops.nll_loss_backward(1.0, logits, target, reduction="none"), r"grad_output has shape \(\); expected"),
         (
             lambda: ops.cross_entropy_backward(array(np.ones(2)), logits, target),
             r"grad_output has shape \(2,\); expected \(\) for reduction 'mean'",
