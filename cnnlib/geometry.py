@@ -156,28 +156,47 @@ def pool_geometry(
 ) -> Geometry:
     """Say where the windows of a pooling layer lie; `stride` defaults to `kernel_size`.
 
-    With `ceil_mode` a last window may overhang the padded input, provided that it starts inside the input or the
-    padding before it, as in torch. As there, padding is at most half of `kernel_size` at each end. Unlike there, a
-    window larger than the padded input is refused in ceil mode too, and so is a dilated one that sees only padding.
-    Raises ValueError, naming the argument.
+    With `ceil_mode` a last window may overhang the padded input, by less than a stride, provided that it starts inside
+    the input or the padding before it. Padding is at most half of `kernel_size` at each end. All this is torch's;
+    unlike there, a window that sees only padding, as a dilated one may, is refused. Raises ValueError, naming the
+    argument.
     """
-    stride = kernel_size if stride is None else stride
-    geometry = conv_geometry(input_size, kernel_size, stride=stride, padding=padding, dilation=dilation)
-    output = list(geometry.output_size)
-    sizes = as_ints("input_size", tuple(input_size), len(input_size), 1)
-    for i, (size, span) in enumerate(zip(sizes, geometry.span, strict=True)):
-        before, after = geometry.padding[i]
-        half = geometry.kernel_size[i] // 2
-        if max(before, after) > half:
-            raise ValueError(f"padding is {padding!r}; expected at most {half}, half of kernel_size {kernel_size!r}")
-        step = geometry.stride[i]
-        if ceil_mode and (size + before + after - span) % step and output[i] * step < size + before:
-            output[i] += 1
-        starts = range(-before, min(0, -before + step * output[i]), step)  # a later window begins on a pixel
-        taps = range(0, span, geometry.dilation[i])
-        if any(all(not 0 <= start + tap < size for tap in taps) for start in starts):
-            raise ValueError(f"padding is {padding!r}; expected that no window lies wholly in it")
-    return geometry._replace(output_size=tuple(output))
+    rank = as_rank(input_size)
+    sizes = as_ints("input_size", tuple(input_size), rank, 1)
+    kernel = as_ints("kernel_size", kernel_size, rank, 1)
+    strides = kernel if stride is None else as_ints("stride", stride, rank, 1)
+    dilations = as_ints("dilation", dilation, rank, 1)
+    paddings = as_padding(padding, kernel, strides, dilations)
+    geometry = Geometry(kernel, strides, paddings, dilations, ())
+    return geometry._replace(
+        output_size=tuple(_windows_along(i, size, geometry, bool(ceil_mode)) for i, size in enumerate(sizes))
+    )
+
+
+def _windows_along(axis: int, size: int, geometry: Geometry, ceil_mode: bool) -> int:
+    """Return how many windows of a pooling layer lie along an axis, or raise a ValueError if none may."""
+    kernel, step, dilation = geometry.kernel_size[axis], geometry.stride[axis], geometry.dilation[axis]
+    (before, after), span = geometry.padding[axis], geometry.span[axis]
+    half = kernel // 2
+    if max(before, after) > half:
+        raise ValueError(f"padding is {max(before, after)}; expected at most {half}, half of kernel_size {kernel}")
+    room = size + before + after + (step - 1 if ceil_mode else 0)
+    if span > room:
+        name = AXES[len(geometry.kernel_size)][axis]
+        dilated = f" with dilation {dilation} (spanning {span})" if dilation > 1 else ""
+        overhang = f" and an overhang of {step - 1}" if ceil_mode else ""
+        raise ValueError(
+            f"kernel_size is {kernel}{dilated} along the {name}; expected a span of at most {room}, the input's "
+            f"{size}, padding {(before, after)}{overhang}"
+        )
+    count = (room - span) // step + 1
+    if ceil_mode and (count - 1) * step >= size + before:
+        count -= 1  # it would begin in the padding after the input
+    starts = range(-before, min(0, step * count - before), step)  # a later window begins on a pixel
+    taps = range(0, span, dilation)
+    if any(all(not 0 <= start + tap < size for tap in taps) for start in starts):
+        raise ValueError(f"padding is {(before, after)}; expected that no window lies wholly in it")
+    return count
 
 
 def pool_divisors(geometry: Geometry, input_size: Sequence[int], count_include_pad: bool) -> list[list[int]]:

@@ -32,7 +32,8 @@ def test_output_size_and_leftover_count_the_windows_that_fit(size, kernel_size, 
 @given(*[st.integers(1, high) for high in (12, 5, 4)], st.integers(0, 2), st.booleans())
 def test_pool_output_size_is_torchs(size, kernel_size, stride, padding, ceil_mode):
     options = {"stride": stride, "padding": padding, "ceil_mode": ceil_mode}
-    if padding > kernel_size // 2 or kernel_size > size + 2 * padding:
+    room = size + 2 * padding + (stride - 1 if ceil_mode else 0)
+    if padding > kernel_size // 2 or kernel_size > room:
         with pytest.raises(ValueError, match=r"(kernel_size|padding) is"):
             shapes.pool_output_size(size, kernel_size, **options)
         return
