@@ -35,7 +35,7 @@ def test_an_impossible_class_costs_nothing_where_it_is_not_the_target(backend):
 
 
 ROWS = ((0, -np.inf, 1), (1, 2, -np.inf), (np.nan, 1, 0), (np.inf, 1, 0), (-np.inf,) * 3, (1, 2, 3))
-TARGETS = ((1, 0, 1, 2, 0, 2), (0, 1, -100, -100, -100, 0), (-100, -100, 0, 0, 0, -100))
+TARGETS = ((1, 0, 1, 2, 0, 2), (0, 1, -100, -100, -100, 0), (-100, -100, 0, 0, 0, -100), (-100,) * 5 + (0,))
 
 
 @both
@@ -142,7 +142,7 @@ def test_bad_input_is_named(backend):
         (lambda: ops.nll_loss(array(np.ones(3)), target), r"log_probabilities has shape \(3,\); expected \(N, C\)"),
         (
             lambda: ops.nll_loss(logits, array([0, -1], "int64")),
-            "target holds -1; expected classes from 0 to 2, or -100",
+            "target holds -1; expected classes from 0 to 2, or",
         ),
         (lambda: ops.nll_loss_backward(1.0, logits, target, reduction="none"), r"grad_output has shape \(\); expected"),
         (

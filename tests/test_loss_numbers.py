@@ -23,10 +23,9 @@ def hold_to_torch(backend, name, values, targets, **options):
     expected = torch.autograd.grad(loss, (first, second), torch.full_like(loss, 3))
     upstream = backend.array(np.full(tuple(loss.shape), 3))
     backward = getattr(backend.ops, f"{name}_backward")
-    for ours, theirs in zip(
-        backward(upstream, backend.array(values), backend.array(targets), **ours), expected, strict=True
-    ):
-        assert_close(ours, theirs)
+    grads = backward(upstream, backend.array(values), backend.array(targets), **ours)
+    for grad, of_torch in zip(grads, expected, strict=True):
+        assert_close(grad, of_torch)
 
 
 @both

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import test_activation
 import test_conv
+import test_dropout
 import test_loss
 import test_pool
 from backends import BACKENDS
@@ -128,6 +130,24 @@ MUTANTS = {
         "shifted = x - x.max(axis, keepdims=True)",
         "shifted = x",
         (test_loss.test_it_does_not_overflow, NUMPY),
+    ),
+    "give the gradient to every piece that ties": (
+        "ops_numpy.activation",
+        "np.where(place == winner,",
+        "np.where(grouped == np.take_along_axis(grouped, winner, 2),",
+        (test_activation.test_maxout_by_hand, NUMPY),
+    ),
+    "forget that the gate of a GELU moves too": (
+        "ops_torch.activation",
+        "(phi + x * torch.exp(-x.square() / 2) / math.sqrt(2 * math.pi))",
+        "phi",
+        (test_activation.test_worked_values, TORCH, "gelu", {}, None, None, 1),
+    ),
+    "scale dropout by 1 / p": (
+        "ops_numpy.dropout",
+        "/ (1 - p) if p < 1",
+        "/ p if 0 < p < 1",
+        (test_dropout.test_by_hand, NUMPY),
     ),
 }
 

@@ -39,10 +39,12 @@ def cross_entropy(
     log_probabilities = np.moveaxis(_log_softmax(logits, 1), 1, -1)  # (N, …, C)
     weight, one_hot, of_target = _classes(log_probabilities, target, weight, ignore_index)
     with np.errstate(invalid="ignore"):  # 0 · ∞
-        losses = -of_target * log_probabilities.sum(-1, where=one_hot)
-        if smoothing:
-            losses = (1 - smoothing) * losses - smoothing / len(weight) * (weight * log_probabilities).sum(-1)
-        return _reduced(np.where(target == ignore_index, 0, losses), of_target.sum(), reduction)
+        plain = np.where(target == ignore_index, 0, -of_target * log_probabilities.sum(-1, where=one_hot))
+        loss = _reduced(plain, of_target.sum(), reduction)
+        if not smoothing:
+            return loss
+        smooth = np.where(target == ignore_index, 0, -(weight * log_probabilities).sum(-1) / len(weight))
+        return np.asarray((1 - smoothing) * loss + smoothing * _reduced(smooth, of_target.sum(), reduction))
 
 
 def cross_entropy_backward(
@@ -57,8 +59,8 @@ def cross_entropy_backward(
 ) -> np.ndarray:
     """Return grad_logits: softmax(logits) − one-hot(target), over N for the mean, for a plain target.
 
-    With weighted and smoothed targets q it is softmax · Σq − q. Arguments and errors as in `cross_entropy`. Returns the
-    shape of logits.
+    With weighted and smoothed targets q, times grad_output, it is softmax · Σq − q. Arguments and errors as in
+    `cross_entropy`. Returns the shape of logits.
 
     >>> cross_entropy_backward(1.0, np.zeros((1, 2)), np.array([0]))
     array([[-0.5,  0.5]])
@@ -68,12 +70,12 @@ def cross_entropy_backward(
     softmax = np.exp(np.moveaxis(_log_softmax(logits, 1), 1, -1))  # (N, …, C)
     weight, one_hot, of_target = _classes(softmax, target, weight, ignore_index)
     upstream = _shares(grad_output, target, of_target.sum(), reduction, logits.dtype)
-    upstream = np.where(target == ignore_index, 0, upstream)
-    q = np.where(one_hot, (1 - smoothing) * of_target[..., None], 0)
-    if smoothing:
-        q = q + smoothing / len(weight) * weight
-    with np.errstate(invalid="ignore"):
-        return np.moveaxis((softmax * q.sum(-1, keepdims=True) - q) * upstream[..., None], -1, 1)
+    upstream = np.where(target == ignore_index, 0, upstream)[..., None]
+    with np.errstate(invalid="ignore"):  # 0 · ∞
+        q = np.where(one_hot, (1 - smoothing) * of_target[..., None] * upstream, 0)
+        if smoothing:
+            q = q + smoothing / len(weight) * weight * upstream
+        return np.moveaxis(softmax * q.sum(-1, keepdims=True) - q, -1, 1)
 
 
 def nll_loss(
@@ -231,8 +233,9 @@ def _reduced(losses, norm, reduction):
     """Return the losses, their sum, or that over `norm`."""
     if reduction == "none":
         return np.asarray(losses)
-    total = losses.sum()
-    return np.asarray(total / np.asarray(norm, total.dtype) if reduction == "mean" else total)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = losses.sum()
+        return np.asarray(total / np.asarray(norm, total.dtype) if reduction == "mean" else total)
 
 
 def _shares(grad_output, like, norm, reduction, dtype):
