@@ -29,7 +29,7 @@ def attention_operands(
     return float(E) ** -0.5 if scale is None else number("scale", scale)
 
 
-def _attention_mask(attn_mask: Any, is_causal: bool, query: Any, shape: tuple[int, ...], array_type: type) -> None:
+def _attention_mask(attn_mask: Any, is_causal: bool, query: Any, shape: tuple[int, ...], array_type: Any) -> None:
     """Check that the mask is of booleans or of the query's dtype, and that it broadcasts to `shape`."""
     if attn_mask is None:
         return

@@ -107,7 +107,7 @@ def local_contrast_norm_backward(
         v, s, mean, largest = _contrast(x, blurs, eps)
         grad_largest = -(grad_output * v / largest**2).sum(1, keepdims=True)
         grad_largest = np.where(np.maximum(mean, s) < eps, 0, grad_largest)
-        to_s = (s > mean) + (s == mean) / 2
+        to_s = np.heaviside(s - mean, 0.5)  # ½ where the two are equal
         to_mean = (grad_largest * (1 - to_s)).sum((2, 3), keepdims=True)
         grad_s = grad_largest * to_s + to_mean / pixels  # (N, 1, H, W)
         grad_square = np.where(s == 0, 0, grad_s / (2 * s))

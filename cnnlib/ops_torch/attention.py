@@ -1,7 +1,7 @@
 """Attention in torch, on any device: the twins of `cnnlib.ops_numpy.attention`, which says what each means.
 
-The backward keeps of the softmax the logarithm of its sum and of the output only its product with the gradient, as
-FlashAttention does (Dao et al., 2022, https://arxiv.org/abs/2205.14135); all heads are contracted at once.
+The backward goes through the logarithm of the weights, where the NumPy twin takes the Jacobian of the softmax, and all
+heads are contracted at once.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def scaled_dot_product_attention_backward(
         scores = scores + _additive(attn_mask, scores)
     total = scores.logsumexp(-1, keepdim=True)
     weights = (scores - total).exp().masked_fill(total == -torch.inf, 0)
-    delta = (grad_output * (weights @ value)).sum(-1, keepdim=True)  # (…, L, 1)
-    grad_scores = weights * (torch.einsum("...lv,...sv->...ls", grad_output, value) - delta) * scale
+    grad_logs = weights * torch.einsum("...lv,...sv->...ls", grad_output, value)  # of log(weights) = scores − total
+    grad_scores = (grad_logs - weights * grad_logs.sum(-1, keepdim=True)) * scale
     grad_query = torch.einsum("...ls,...se->...le", grad_scores, key)
     grad_key = torch.einsum("...ls,...le->...se", grad_scores, query)
     return grad_query, grad_key, torch.einsum("...ls,...lv->...sv", weights, grad_output)
