@@ -73,8 +73,9 @@ def compare(name, arguments, reference, *, seed, linear=(), magnitudes=None, **o
     above, below = (None, None) if magnitudes is None else magnitudes
     agree(y, getattr(ops_torch, name)(**torchs, **torch_options), above)
     agree(y, reference(**torchs), above)
-    grads = backward_of(ops_numpy, name, {**arguments, **options, "grad_output": grad_output, "y": y})
-    ours = {**torchs, **torch_options, "grad_output": tensor(grad_output), "y": tensor(y)}
+    known = {"input_size": np.shape(arguments.get("x", ()))[2:]}
+    grads = backward_of(ops_numpy, name, {**known, **arguments, **options, "grad_output": grad_output, "y": y})
+    ours = {**known, **torchs, **torch_options, "grad_output": tensor(grad_output), "y": tensor(y)}
     agree(grads, backward_of(ops_torch, name, ours), below)
     leaves = [k for k, v in arguments.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
 

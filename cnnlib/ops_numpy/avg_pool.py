@@ -144,6 +144,8 @@ def avg_pool3d(
 ) -> np.ndarray:
     """Return the mean of every window: `avg_pool2d` along three axes, x (N, C, D, H, W).
 
+    `torch.nn.functional.avg_pool3d`, unlike the other poolings, refuses a kernel larger than the unpadded input.
+
     >>> avg_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), 2).item()
     3.5
     """
