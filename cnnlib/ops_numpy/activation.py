@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnlib import checks
 
-# Those fixed points of mean and variance that Klambauer et al. (2017) derive in their appendix A
+# The α and λ that make mean 0 and variance 1 a fixed point of a layer: Klambauer et al. (2017)
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
@@ -71,7 +71,7 @@ def elu(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
     """Return x where x ≥ 0, else α(eˣ − 1), which saturates at −α.
 
     x of any shape. Raises ValueError unless x is a float32 or float64 array and alpha a finite number. Clevert et al.
-    (2016), equation 15, https://arxiv.org/abs/1511.07289.
+    (2016), section 3, https://arxiv.org/abs/1511.07289.
 
     >>> elu(np.array([-np.log(2), 0.0, 3.0]))
     array([-0.5,  0. ,  3. ])

@@ -56,9 +56,9 @@ def tanh_backward(grad_output: np.ndarray, y: np.ndarray) -> np.ndarray:
 def softplus(x: np.ndarray, *, beta: float = 1.0, threshold: float = 20.0) -> np.ndarray:
     """Return log(1 + exp(βx)) / β, a smooth max(x, 0); where βx > threshold, x itself, as in torch.
 
-    The threshold is for speed alone, here nothing overflows without it: at 20 it changes the value by e⁻²⁰/β = 2e-9/β
-    and the derivative by as much. x of any shape. Raises ValueError unless x is a float32 or float64 array and both
-    options are finite numbers, beta not 0. Glorot, Bordes and Bengio (2011), section 3.1,
+    Nothing would overflow here without the threshold: it is torch's, and at 20 moves the derivative by e⁻²⁰ = 2e-9,
+    the value by 2e-9/β. x of any shape. Raises ValueError unless x is a float32 or float64 array and both options are
+    finite numbers, beta not 0. Glorot, Bordes and Bengio (2011), section 3,
     https://proceedings.mlr.press/v15/glorot11a.html.
 
     >>> softplus(np.array([-np.inf, 0.0, 100.0])).round(4)
