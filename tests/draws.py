@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import assume
 from hypothesis import strategies as st
 
 from cnnlib import geometry
@@ -17,60 +16,67 @@ def often(draw, default, others):
     return draw(st.one_of(st.just(default), others))
 
 
-def pairs(low, high):
-    """An int for both axes, or a pair."""
-    return st.one_of(st.integers(low, high), st.tuples(st.integers(low, high), st.integers(low, high)))
+def pairs(low, high, rank=2):
+    """An int for all axes, or one for each."""
+    return st.one_of(st.integers(low, high), st.tuples(*[st.integers(low, high)] * rank))
 
 
-def paddings(high):
+def paddings(high, rank=2):
     """Padding in each of its forms."""
     amount = st.integers(0, high)
     uneven = st.tuples(amount, amount).filter(lambda p: p[0] != p[1])
-    asymmetric = st.tuples(uneven, st.tuples(amount, amount))
+    asymmetric = st.tuples(uneven, *[st.tuples(amount, amount)] * (rank - 1))
     return st.sampled_from((0, 1, 2, 3)).flatmap(
-        lambda form: (st.integers(1, high), st.tuples(amount, amount), asymmetric, asymmetric)[form]
+        lambda form: (st.integers(1, high), st.tuples(*[amount] * rank), asymmetric, asymmetric)[form]
     )
+
+
+def kernels(rank):
+    """Return kernel sizes, of fewer taps along each of three axes."""
+    return st.tuples(*[st.integers(1, 3 if rank == 3 else 4)] * rank)
 
 
 @st.composite
-def convolutions(draw):
+def convolutions(draw, rank=2):
     """Return (x shape, weight shape, options) of a convolution whose kernel fits."""
     groups = draw(often(1, st.integers(2, 3)))
     in_channels, out_channels = groups * draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
-    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    stride, dilation = draw(often(1, pairs(2, 3))), draw(often(1, pairs(2, 3)))
+    kernel = draw(kernels(rank))
+    stride, dilation = draw(often(1, pairs(2, 3, rank))), draw(often(1, pairs(2, 3, rank)))
     named = "same" if stride == 1 else "valid"
     padding = draw(
-        st.sampled_from((0, 1, 2, 3)).flatmap(lambda k: st.sampled_from((0, named)) if k == 0 else paddings(3))
+        st.sampled_from((0, 1, 2, 3)).flatmap(lambda k: st.sampled_from((0, named)) if k == 0 else paddings(3, rank))
     )
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, geometry.as_ints("dilation", dilation, 2, 1), strict=True)]
-    pads = geometry.as_padding(
-        padding, kernel, geometry.as_ints("stride", stride, 2, 1), geometry.as_ints("d", dilation, 2, 1)
-    )
+    strides, dilations = geometry.as_ints("stride", stride, rank, 1), geometry.as_ints("dilation", dilation, rank, 1)
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    pads = geometry.as_padding(padding, kernel, strides, dilations)
     least = [max(1, span - sum(pad)) for span, pad in zip(spans, pads, strict=True)]
-    size = [low + draw(st.integers(0, 5)) for low in least]
+    size = [low + draw(st.integers(0, 3 if rank == 3 else 5)) for low in least]
     batch = draw(st.integers(1, 3))
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return (batch, in_channels, *size), (out_channels, in_channels // groups, *kernel), options
 
 
 @st.composite
-def transposed_convolutions(draw):
+def transposed_convolutions(draw, rank=2):
     """Return (x shape, weight shape, options) of a transposed convolution with an output."""
     groups = draw(often(1, st.integers(2, 3)))
     in_channels = groups * draw(st.integers(1, 3))
-    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    stride, dilation = draw(often(1, pairs(2, 3))), draw(often(1, pairs(2, 3)))
-    strides, dilations = geometry.as_ints("stride", stride, 2, 1), geometry.as_ints("dilation", dilation, 2, 1)
+    kernel = draw(kernels(rank))
+    stride, dilation = draw(often(1, pairs(2, 3, rank))), draw(often(1, pairs(2, 3, rank)))
+    strides, dilations = geometry.as_ints("stride", stride, rank, 1), geometry.as_ints("dilation", dilation, rank, 1)
     extra = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(strides, dilations, strict=True))
-    padding = draw(often(0, paddings(2)))
+    named = "same" if stride == 1 else "valid"
+    padding = draw(
+        st.sampled_from((0, 1, 2, 3)).flatmap(lambda k: st.sampled_from((0, named)) if k == 0 else paddings(2, rank))
+    )
     pads = geometry.as_padding(padding, kernel, strides, dilations)
     size = []
     for s, d, k, pad, more in zip(strides, dilations, kernel, pads, extra, strict=True):
         least = 1
         while s * (least - 1) + d * (k - 1) + 1 - sum(pad) + more < 1:
             least += 1
-        size.append(least + draw(st.integers(0, 4)))
+        size.append(least + draw(st.integers(0, 2 if rank == 3 else 4)))
     options = {
         "stride": stride,
         "padding": padding,
@@ -79,34 +85,6 @@ def transposed_convolutions(draw):
         "dilation": dilation,
     }
     return (draw(st.integers(1, 3)), in_channels, *size), (in_channels, draw(st.integers(1, 3)), *kernel), options
-
-
-def assume_a_pixel_in_every_window(size, kernel, options):
-    """Drop a draw in which a dilated window would step over the whole input."""
-    try:
-        geometry.pool_geometry(size, kernel, **options)
-    except ValueError as error:
-        assume("wholly" not in str(error))
-
-
-@st.composite
-def poolings(draw, *, dilated):
-    """Return (x shape, kernel_size, options) of a pooling layer."""
-    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-    dilation = draw(often(1, st.integers(2, 3))) if dilated else 1
-    spans = [dilation * (k - 1) + 1 for k in kernel]
-    stride = draw(often(None, pairs(1, 3)))
-    pad = [tuple(draw(st.integers(0, k // 2)) for _ in range(2)) for k in kernel]
-    padding = draw(often(0, st.just(tuple(pad))))
-    size = [span + draw(st.integers(0, 6)) for span in spans]
-    options = {"stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
-    if dilated:
-        assume_a_pixel_in_every_window(size, kernel, options | {"dilation": dilation})
-        options["dilation"] = dilation
-    else:
-        options["count_include_pad"] = draw(st.booleans())
-        options["divisor_override"] = draw(often(None, st.integers(1, 9)))
-    return (draw(st.integers(1, 2)), draw(st.integers(1, 3)), *size), kernel, options
 
 
 def arrays(seed, dtype, *sizes, ties=False):

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 import test_activation
 import test_conv
+import test_conv_ranks
 import test_dropout
+import test_local
 import test_loss
 import test_pool
+import test_unfold
 from backends import BACKENDS
 
 NUMPY, TORCH = BACKENDS
@@ -24,21 +27,21 @@ NUMPY, TORCH = BACKENDS
 # name: (module, the line, the mistake, the test that must fail, its arguments)
 MUTANTS = {
     "flip the kernel": (
-        "ops_numpy.conv",
-        "windows = patches(x, geometry)",
-        "windows = patches(x, geometry)[..., ::-1, ::-1]",
+        "ops_numpy._correlation",
+        "windows, filters = patches(x, geometry), ",
+        "windows, filters = patches(x, geometry)[..., ::-1, ::-1], ",
         (test_conv.test_worked_examples, NUMPY, "conv2d"),
     ),
     "flip the kernel in torch": (
-        "ops_torch.conv",
-        "F.pad(x, _pads(geometry.padding)), weight,",
-        "F.pad(x, _pads(geometry.padding)), weight.flip(2, 3),",
+        "ops_torch._correlation",
+        "y = conv(padded, weight,",
+        "y = conv(padded, weight.flip(2, 3),",
         (test_conv.test_worked_examples, TORCH, "conv2d"),
     ),
     "transpose the kernel": (
-        "ops_numpy.conv",
-        "y = rows @ _columns(x, geometry, groups)",
-        "y = weight.swapaxes(2, 3).reshape(rows.shape) @ _columns(x, geometry, groups)",
+        "ops_numpy._correlation",
+        "np.matmul(filters, _columns(",
+        "np.matmul(weight.swapaxes(2, 3).reshape(filters.shape), _columns(",
         (test_conv.test_worked_examples, NUMPY, "conv2d"),
     ),
     "transpose the kernel in the plain loops": (
@@ -54,16 +57,46 @@ MUTANTS = {
         (test_conv.test_padding_goes_where_it_is_asked, NUMPY),
     ),
     "shift the padding by one in torch": (
-        "ops_torch.conv",
+        "ops_torch._correlation",
         "for pair in reversed(padding) for amount in pair]",
         "for pair in reversed(padding) for amount in reversed(pair)]",
         (test_conv.test_padding_goes_where_it_is_asked, TORCH),
     ),
     "swap the axes of the padding": (
-        "ops_torch.conv",
+        "ops_torch._correlation",
         "for pair in reversed(padding)",
         "for pair in padding",
         (test_conv.test_padding_goes_where_it_is_asked, TORCH),
+    ),
+    "forget the images of an earlier slice of the batch": (
+        "ops_numpy._correlation",
+        "grad_weight += products",
+        "grad_weight[...] = products",
+        (test_conv_ranks.test_a_large_batch_is_taken_a_few_images_at_a_time,),
+    ),
+    "put the odd zero of same padding first": (
+        "geometry",
+        "(total // 2, total - total // 2)",
+        "(total - total // 2, total // 2)",
+        (test_conv_ranks.test_same_lower_takes_pairs, TORCH),
+    ),
+    "overwrite where columns overlap": (
+        "ops_numpy._windows",
+        "[(slice(None), slice(None), *landing)] += columns",
+        "[(slice(None), slice(None), *landing)] = columns",
+        (test_unfold.test_fold_counts_the_windows_over_each_pixel, NUMPY),
+    ),
+    "share the weights of a local connection": (
+        "ops_numpy.local",
+        "inputs @ _filters(weight, groups).swapaxes(3, 4)",
+        "inputs @ _filters(weight, groups).swapaxes(3, 4)[:1, :1]",
+        (test_local.test_every_position_has_its_own_filter, NUMPY),
+    ),
+    "share the weights of a local connection in torch": (
+        "ops_torch.local",
+        "maps[pixels], filters[tap]",
+        "maps[pixels], filters[tap][:1, :1].expand(filters.shape[:-2])",
+        (test_local.test_every_position_has_its_own_filter, TORCH),
     ),
     "split a pooling tie": (
         "ops_numpy.max_pool",
@@ -84,27 +117,27 @@ MUTANTS = {
         (test_pool.test_the_first_maximum_wins_a_tie, NUMPY),
     ),
     "drop the batch sum of the weights": (
-        "ops_numpy.conv",
+        "ops_numpy._correlation",
         "products.sum(axis=0)",
         "products[0]",
         (test_conv.test_gradients_are_those_of_finite_differences, {}),
     ),
     "average the batch instead of summing it": (
-        "ops_numpy.conv",
+        "ops_numpy._correlation",
         "products.sum(axis=0)",
         "products.mean(axis=0)",
         (test_conv.test_gradients_are_those_of_finite_differences, {}),
     ),
     "forget the stride of the upstream gradient": (
-        "ops_torch.conv",
+        "ops_torch._correlation",
         "stride=geometry.dilation,\n        dilation=geometry.stride,",
         "stride=geometry.dilation,\n        dilation=1,",
         (test_conv.test_gradcheck_passes, {"stride": 2, "padding": 1}),
     ),
     "flip the kernel in the gradient of the input": (
-        "ops_torch.conv",
-        "full = F.conv_transpose2d(grad_output, weight,",
-        "full = F.conv_transpose2d(grad_output, weight.flip(2, 3),",
+        "ops_torch._correlation",
+        "full = transpose(grad_output, weight,",
+        "full = transpose(grad_output, weight.flip(2, 3),",
         (test_conv.test_gradcheck_passes, {}),
     ),
     "count the padding in a mean": (

@@ -28,7 +28,9 @@ def _conv(
     groups = conv_operands(rank, x, weight, bias, groups, np.ndarray)
     geometry = conv_geometry(x.shape[2:], weight.shape[2:], **layout)
     y = correlate(x, weight, geometry, groups)
-    return y if bias is None else y + bias.reshape(-1, *[1] * rank)
+    if bias is not None:
+        y += bias.reshape(-1, *[1] * rank)
+    return y
 
 
 def _conv_backward(

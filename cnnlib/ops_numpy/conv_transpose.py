@@ -22,7 +22,9 @@ def _conv_transpose(
     groups = conv_transpose_operands(rank, x, weight, bias, groups, np.ndarray)
     geometry, output_size = conv_transpose_geometry(x.shape[2:], weight.shape[2:], **layout)
     y = correlate_adjoint(x, weight, geometry, groups, output_size)
-    return y if bias is None else y + bias.reshape(-1, *[1] * rank)
+    if bias is not None:
+        y += bias.reshape(-1, *[1] * rank)
+    return y
 
 
 def _conv_transpose_backward(
