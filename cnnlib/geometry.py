@@ -158,7 +158,7 @@ def pool_geometry(
 
     With `ceil_mode` a last window may overhang the padded input, by less than a stride, provided that it starts inside
     the input or the padding before it. Padding is at most half of `kernel_size` at each end. All this is torch's;
-    unlike there, a window that sees only padding, as a dilated one may, is refused. Raises ValueError, naming the
+    unlike there, a window that sees only padding, as only a dilated one may, is refused. Raises ValueError, naming the
     argument.
     """
     rank = as_rank(input_size)

@@ -19,7 +19,9 @@ import test_dropout
 import test_local
 import test_loss
 import test_pool
+import test_pool_family
 import test_unfold
+import test_upsample
 from backends import BACKENDS
 
 NUMPY, TORCH = BACKENDS
@@ -145,6 +147,36 @@ MUTANTS = {
         "low, high = (-before, size + after) if count_include_pad else (0, size)",
         "low, high = (-before, size + after)",
         (test_pool.test_the_mean_at_the_border, NUMPY),
+    ),
+    "forget the pixels of infinity that tie with the padding": (
+        "ops_numpy.max_pool",
+        "better |= indices < 0",
+        "better |= False",
+        (test_pool.test_padding_never_wins, NUMPY, 1),
+    ),
+    "cut adaptive windows short": (
+        "checks_pool",
+        "-((i + 1) * -s // n)",
+        "(i + 1) * s // n",
+        (test_pool_family.test_adaptive_windows_overlap_where_they_do_not_divide, TORCH),
+    ),
+    "blur once too often": (
+        "ops_numpy.blur_pool",
+        "for _ in range(kernel[1] - 1):",
+        "for _ in range(kernel[1]):",
+        (test_pool_family.test_a_blur_is_pascals_triangle_and_mirrors_the_border, NUMPY),
+    ),
+    "let the first of two values stay": (
+        "ops_torch.max_pool",
+        '"amax"',
+        '"amin", include_self=False',
+        (test_pool_family.test_the_last_of_two_values_stays, TORCH),
+    ),
+    "align the corners of edges": (
+        "ops_numpy.upsample",
+        "(positions + 0.5) * dtype.type(ratio) - 0.5",
+        "positions * dtype.type(ratio)",
+        (test_upsample.test_edges_or_corners_are_aligned, NUMPY),
     ),
     "measure both axes of the output by one stride": (
         "geometry",

@@ -1,4 +1,4 @@
-"""Pooling at ties, NaN and infinity, exactly; its gradients; what it refuses."""
+"""Max and mean pooling at ties, NaN and infinity, exactly; their gradients; what they refuse."""
 
 import numpy as np
 import pytest
@@ -51,6 +51,39 @@ def test_padding_never_wins(backend, dilation):
 
 
 @both
+@pytest.mark.parametrize("rank", [1, 3])
+def test_other_ranks_count_their_pixels_in_row_major_order(backend, rank):
+    x = backend.array(np.eye(3)[:rank].reshape(1, 1, *[3] * (rank == 3), *[1] * (rank == 3), 3))
+    pool, backward = (getattr(backend.ops, f"max_pool{rank}d{end}") for end in ("", "_backward"))
+    y, indices = pool(x, (3, 1, 2)[-rank:], stride=1)
+    assert_close(y.reshape(-1), backend.array({1: [1, 0], 3: [1, 1]}[rank]), rtol=0)
+    assert_close(indices.reshape(-1), backend.array({1: [0, 1], 3: [0, 4]}[rank], "int64"), rtol=0)
+    grad_x = backward(backend.array(np.full(tuple(y.shape), 5)), indices, input_size=tuple(x.shape[2:]))
+    assert_close(grad_x.reshape(-1), backend.array({1: [5, 5, 0], 3: [5, 0, 0, 0, 5, 0, 0, 0, 0]}[rank]), rtol=0)
+
+
+@both
+def test_minus_zero_keeps_its_sign(backend):
+    y, _ = backend.ops.max_pool2d(backend.array([[[[-0.0, 0.0, 0.0, -0.0]]]]), (1, 2))
+    assert np.signbit(np.asarray(y)).ravel().tolist() == [True, False]  # the first of a tie
+
+
+@both
+def test_a_window_may_overhang_in_ceil_mode_alone(backend):
+    x = backend.array([[[1, 2, 3]]])
+    y, indices = backend.ops.max_pool1d(
+        x, 5, ceil_mode=True
+    )  # larger than the input by less than a stride, as in torch
+    assert y.item() == 3 == F.max_pool1d(torch.tensor([[[1.0, 2.0, 3.0]]]), 5, ceil_mode=True).item()
+    assert indices.item() == 2
+    assert_close(backend.ops.avg_pool1d(x, 5, ceil_mode=True), backend.array([[[2]]]))
+    with pytest.raises(ValueError, match="kernel_size is 5 along the width; expected a span of at most 3"):
+        backend.ops.max_pool1d(x, 5)
+    with pytest.raises(ValueError, match=r"a span of at most 4, the input's 3, padding \(0, 0\) and an overhang of 1"):
+        backend.ops.avg_pool1d(x, 5, stride=2, ceil_mode=True)
+
+
+@both
 def test_the_mean_at_the_border(backend):
     x = backend.array([[[[1, 2, 3]]]])
     padded = backend.ops.avg_pool2d(x, (1, 2), padding=(0, 1))
@@ -67,16 +100,20 @@ def test_the_mean_spreads_its_gradient(backend):
     assert_close(grad_x, backend.array([[[[1, 3, 2]]]]), rtol=0)
 
 
-def test_gradients_are_those_of_finite_differences():
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_gradients_are_those_of_finite_differences(rank):
     generator = np.random.default_rng(0)
-    x = generator.permutation(2 * 3 * 36).reshape(2, 3, 6, 6) / 10.0  # no ties: no kink nearby
+    size = ((7,), (6, 5), (4, 4, 3))[rank - 1]
+    x = generator.permutation(6 * int(np.prod(size))).reshape(2, 3, *size) / 10.0  # no ties: no kink nearby
+    largest, mean = (getattr(ops_numpy, f"{name}_pool{rank}d") for name in ("max", "avg"))
+    to_largest, to_mean = (getattr(ops_numpy, f"{name}_pool{rank}d_backward") for name in ("max", "avg"))
     for options in ({}, {"stride": 2}, {"stride": 1, "padding": 1}, {"stride": 2, "ceil_mode": True, "padding": 1}):
-        y, indices = ops_numpy.max_pool2d(x, 3, **options)
+        y, indices = largest(x, 3, **options)
         grad_output = generator.normal(size=y.shape)
-        grad_x = ops_numpy.max_pool2d_backward(grad_output, indices, input_size=(6, 6))
-        check_gradients(lambda x, o=options: ops_numpy.max_pool2d(x, 3, **o)[0], [grad_x], [x], grad_output)
-        grad_x = ops_numpy.avg_pool2d_backward(grad_output, 3, input_size=(6, 6), **options)
-        check_gradients(lambda x, o=options: ops_numpy.avg_pool2d(x, 3, **o), [grad_x], [x], grad_output)
+        grad_x = to_largest(grad_output, indices, input_size=size)
+        check_gradients(lambda x, o=options: largest(x, 3, **o)[0], [grad_x], [x], grad_output)
+        grad_x = to_mean(grad_output, 3, input_size=size, **options)
+        check_gradients(lambda x, o=options: mean(x, 3, **o), [grad_x], [x], grad_output)
 
 
 def test_gradcheck_passes():
@@ -94,6 +131,27 @@ def test_an_empty_batch_is_allowed(backend):
     assert tuple(backend.ops.max_pool2d_backward(y, indices, input_size=4).shape) == (0, 2, 4, 4)
     assert tuple(backend.ops.avg_pool2d(x, 2).shape) == (0, 2, 2, 2)
     assert tuple(backend.ops.avg_pool2d_backward(y, 2, input_size=4).shape) == (0, 2, 4, 4)
+
+
+@both
+@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
+def test_bad_input_of_other_ranks_is_named(backend, name, rank):
+    pool, backward = (getattr(backend.ops, f"{name}{rank}d{end}") for end in ("", "_backward"))
+    plane = backend.array(np.ones((1, 1, 5, 5)))
+    other = {"max_pool": {"indices": plane}, "avg_pool": {"kernel_size": 2}}[name]
+    with pytest.raises(ValueError, match=rf"x has shape \(1, 1, 5, 5\); expected {rank + 2} axes"):
+        pool(plane, 2)
+    with pytest.raises(ValueError, match=rf"grad_output has shape \(1, 1, 5, 5\); expected {rank + 2} axes"):
+        backward(plane, **other, input_size=5)
+    with pytest.raises(ValueError, match="input_size is 0"):
+        backward(plane.reshape(1, 1, *[25, 1, 1][:rank]), **other, input_size=0)
+
+
+@both
+def test_a_window_must_see_a_pixel(backend):
+    with pytest.raises(ValueError, match=r"padding is \(1, 1\); expected that no window lies wholly in it"):
+        backend.ops.max_pool1d(backend.array([[[1.0]]]), 2, padding=1, dilation=2)  # its taps step over the pixel
 
 
 @both

@@ -70,7 +70,7 @@ def lp_pool2d_backward(
     checks.shaped("grad_output", grad_output, means.shape, np.ndarray)
     checks.like("grad_output", grad_output, "x", x)
     with np.errstate(all="ignore"):
-        slopes = (means * taps) ** (1 / p - 1) * ((means > 0) | (means < 0))  # y¹⁻ᵖ, and NaN · 0 stays NaN
+        slopes = (means * taps) ** (1 / p - 1) * ((means > 0) | (means < 0))  # y¹⁻ᵖ; NaN · 0 stays NaN
         slopes[means == 0] = 0
         shares = avg_pool2d_backward(
             grad_output * slopes * taps, kernel_size, input_size=x.shape[2:], stride=stride, ceil_mode=ceil_mode

@@ -22,7 +22,7 @@ def _max_pool(x: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray
     for tap in np.ndindex(geometry.kernel_size):
         value, pixel = windows[(..., *tap)], pixels[(..., *tap)]
         better = (value > y) | np.isnan(value)  # nothing is larger than a NaN, but another NaN
-        better |= (indices < 0) & (pixel >= 0)  # the first real pixel of a window, even if it is −∞
+        better |= indices < 0  # only padding so far: a pixel is better, even if it is −∞
         np.copyto(y, value, where=better)
         np.copyto(indices, pixel, where=better)
     return y, indices

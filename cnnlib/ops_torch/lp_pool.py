@@ -50,7 +50,7 @@ def lp_pool2d_backward(
     y = lp_pool2d(x, p, kernel_size, stride=stride, ceil_mode=ceil_mode)
     checks.shaped("grad_output", grad_output, tuple(y.shape), torch.Tensor)
     checks.like("grad_output", grad_output, "x", x)
-    slopes = torch.where((y > 0) | (y < 0), y ** (1 - p), 0 * y)  # 0 · NaN stays NaN
+    slopes = torch.where(y == 0, 0, y ** (1 - p) * ((y > 0) | (y < 0)))  # NaN · 0 stays NaN, but for p = 1
     taps = math.prod(as_ints("kernel_size", kernel_size, 2, 1))
     shares = avg_pool2d_backward(
         grad_output * slopes * taps, kernel_size, input_size=tuple(x.shape[2:]), stride=stride, ceil_mode=ceil_mode
