@@ -71,10 +71,10 @@ def local_operands(x: Any, weight: Any, bias: Any, groups: Any, array_type: type
     return groups
 
 
-def column_operands(name: str, value: Any, geometry: Geometry, array_type: type) -> tuple[int, int]:
-    """Check columns (N, C · kh · kw, L), one for each window of `geometry`, and return N and C."""
+def column_operands(name: str, value: Any, geometry: Geometry, array_type: type) -> None:
+    """Check columns (N, C · kh · kw, L), one for each window of `geometry`."""
     floating(name, value, array_type, "N, C · kh · kw, L")
-    N, depth, length = value.shape
+    _, depth, length = value.shape
     taps, windows = math.prod(geometry.kernel_size), math.prod(geometry.output_size)
     if depth % taps:
         raise ValueError(
@@ -86,7 +86,6 @@ def column_operands(name: str, value: Any, geometry: Geometry, array_type: type)
             f"{name} has shape {tuple(value.shape)}; expected {windows} in its third axis, the windows of "
             f"{geometry.output_size} positions"
         )
-    return N, depth // taps
 
 
 def _same_depth(x: Any, weight: Any, axis: int, groups: int) -> None:

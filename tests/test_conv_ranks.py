@@ -1,5 +1,7 @@
 """Convolutions along one and three axes and transposed ones: by hand, at NaN and infinity, and what they refuse."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +128,16 @@ def test_a_large_batch_is_taken_a_few_images_at_a_time():
             few = ops_numpy.conv2d(x, weight), *ops_numpy.conv2d_backward(grad_output, x, weight)
         for ours, expected in zip(few, whole, strict=True):
             assert_close(ours, expected)
+
+
+def test_the_columns_of_a_whole_batch_are_never_built():
+    x, weight = np.ones((32, 16, 32, 32), "float32"), np.ones((16, 16, 3, 3), "float32")  # columns: 18 MiB
+    tracemalloc.start()
+    y = ops_numpy.conv2d(x, weight, padding=1)
+    ops_numpy.conv2d_backward(y, x, weight, padding=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * 2**20
 
 
 @both

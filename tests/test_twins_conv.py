@@ -107,6 +107,6 @@ def test_conv_transpose3d(layer, seed, dtype):
 def test_every_option_is_drawn_often_enough(layers, rank):
     defaults = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
     extra = {"output_padding": (0,) * rank} if layers is transposed_convolutions else {}
-    seen = assert_every_option_is_drawn(layers(rank), defaults | extra)
+    seen = assert_every_option_is_drawn(layers(rank), defaults | extra, examples=300 if rank == 2 else 150)
     nested = [o["padding"] for o in seen if isinstance(o["padding"], tuple)]  # padding that differs at the two ends
     assert sum(any(isinstance(p, tuple) and p[0] != p[1] for p in padding) for padding in nested) >= 0.15 * len(seen)
