@@ -13,24 +13,33 @@ from hypothesis import strategies as st
 from twins import assert_every_option_is_drawn, compare, tensor
 
 seeds, dtypes = st.integers(0, 2**32 - 1), st.sampled_from(DTYPES)
-lengths = st.integers(1, 5)
+lengths, features = st.integers(3, 6), st.integers(2, 5)
 
 
 @st.composite
 def attentions(draw, **others):
     """Return options of attention: a mask by its kind, or the causal one; its own scale or none."""
-    kind = draw(st.sampled_from((None, "causal", "booleans", "numbers", "padding")))
+    kind = draw(st.sampled_from((None, "causal", "causal", "booleans", "numbers", "padding")))
     options = {"attn_mask": None if kind == "causal" else kind, "is_causal": kind == "causal"}
     return options | {k: draw(v) for k, v in others.items()}
 
 
 def mask(kind, generator, shape, dtype):
-    """Return a mask that broadcasts to `shape`: of its last two axes, or of keys alone."""
+    """Return a mask that broadcasts to `shape`: of its last two axes, or of keys alone.
+
+    A query sees nothing (as the first does of booleans) or at least two keys: of one alone the weight is 1 and the
+    gradient of the scores 0, which torch's kernels miss by a rounding.
+    """
+    if kind is None:
+        return None
+    seen = generator.uniform(size=(*shape[:-2], 1, shape[-1]) if kind == "padding" else shape) < 0.7
+    seen[..., :2] = True
     if kind == "numbers":
-        return np.where(generator.uniform(size=shape) < 0.2, -np.inf, generator.normal(size=shape)).astype(dtype)
-    if kind == "booleans":
-        return generator.uniform(size=shape[-2:]) < 0.6  # some rows see nothing
-    return None if kind is None else generator.uniform(size=(*shape[:-2], 1, shape[-1])) < 0.7
+        return np.where(seen, generator.normal(size=shape), -np.inf).astype(dtype)
+    if kind == "padding":
+        return seen
+    seen[..., 0, :] = False
+    return seen[(0,) * (len(shape) - 2)]
 
 
 def terms(query, key, value, grad_output, scale):
@@ -53,7 +62,7 @@ scales = st.sampled_from((0.3, 2.0))
     seeds,
     dtypes,
     st.sampled_from(((), (3,), (2, 3))),
-    st.tuples(lengths, lengths, lengths, lengths),
+    st.tuples(lengths, lengths, features, features),
     attentions(scale=often(None, scales)),
 )
 def test_scaled_dot_product_attention(seed, dtype, leading, sizes, options):
@@ -132,7 +141,7 @@ def many_heads():
 
 
 @settings(max_examples=120)
-@given(seeds, dtypes, st.tuples(st.integers(1, 3), lengths, lengths, st.integers(1, 3)), many_heads())
+@given(seeds, dtypes, st.tuples(st.integers(1, 3), lengths, lengths, st.integers(2, 4)), many_heads())
 def test_multi_head_attention(seed, dtype, sizes, options):
     (N, L, S, depth), heads, generator = sizes, options["num_heads"], np.random.default_rng(seed)
     E = heads * depth
@@ -140,6 +149,7 @@ def test_multi_head_attention(seed, dtype, sizes, options):
     shapes |= {"in_proj_weight": (3 * E, E), "in_proj_bias": (3 * E,), "out_proj_weight": (E, E), "out_proj_bias": (E,)}
     arguments = {k: generator.normal(size=shape).astype(dtype) for k, shape in shapes.items()}
     absent = [k for k in ("in_proj_bias", "out_proj_bias") if not options[k]]
+    arguments["in_proj_weight"] /= 2 * E**0.5  # else scores are large, and gradients lost in their rounding
     arguments |= {k: np.zeros_like(arguments[k]) for k in absent}
     settled = {"attn_mask": mask(options["attn_mask"], generator, (N, heads, L, S), dtype)}
     settled |= {"is_causal": options["is_causal"], "num_heads": heads}

@@ -58,9 +58,8 @@ def scaled_dot_product_attention_backward(
         attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
     if attn_mask is not None:
         scores = scores + _additive(attn_mask, scores)
-    total = scores.logsumexp(-1, keepdim=True)
-    weights = (scores - total).exp().masked_fill(total == -torch.inf, 0)
-    grad_logs = weights * torch.einsum("...lv,...sv->...ls", grad_output, value)  # of log(weights) = scores − total
+    weights = scores.softmax(-1).masked_fill((scores == -torch.inf).all(-1, keepdim=True), 0)
+    grad_logs = weights * torch.einsum("...lv,...sv->...ls", grad_output, value)  # the gradient of log(weights)
     grad_scores = (grad_logs - weights * grad_logs.sum(-1, keepdim=True)) * scale
     grad_query = torch.einsum("...ls,...se->...le", grad_scores, key)
     grad_key = torch.einsum("...ls,...le->...se", grad_scores, query)

@@ -47,7 +47,7 @@ def local_response_norm_backward(
 
 def _window_mean(x: Tensor, before: int, after: int) -> Tensor:
     """Return the means over the channels c − before to c + after, zeros beyond, as a pooling along that axis."""
-    padded = F.pad(x.flatten(2), (0, 0, before, after))  # (N, C + before + after, pixels)
+    padded = F.pad(x.flatten(2).unsqueeze(1), (0, 0, before, after))  # (N, 1, C + before + after, pixels)
     return F.avg_pool2d(padded, (before + after + 1, 1), stride=1).reshape(x.shape)
 
 
