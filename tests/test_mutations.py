@@ -102,8 +102,8 @@ MUTANTS = {
     ),
     "split a pooling tie": (
         "ops_numpy.max_pool",
-        "np.add.at(grad_x, winners.ravel(), grad_output.ravel())",
-        "[np.add.at(grad_x, (winners.ravel() + k) % len(grad_x), grad_output.ravel() / 2) for k in (0, 1)]",
+        "np.add.at(grad_x, _places(indices, input_size), grad_output.ravel())",
+        "[np.add.at(grad_x, (_places(indices, input_size) + k) % 9, grad_output.ravel() / 2) for k in (0, 1)]",
         (test_pool.test_the_first_maximum_wins_a_tie, NUMPY),
     ),
     "let the last maximum win": (
@@ -114,8 +114,8 @@ MUTANTS = {
     ),
     "overwrite where windows overlap": (
         "ops_numpy.max_pool",
-        "np.add.at(grad_x, winners.ravel(), grad_output.ravel())",
-        "grad_x[winners.ravel()] = grad_output.ravel()",
+        "np.add.at(grad_x, _places(indices, input_size), grad_output.ravel())",
+        "grad_x[_places(indices, input_size)] = grad_output.ravel()",
         (test_pool.test_the_first_maximum_wins_a_tie, NUMPY),
     ),
     "drop the batch sum of the weights": (

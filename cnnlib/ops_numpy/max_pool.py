@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from cnnlib.ops_numpy._windows import patches
 def _max_pool(x: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
     """Look at every window's taps in row-major order, and keep what is larger than all before it."""
     size = x.shape[2:]
-    numbers = np.arange(int(np.prod(size)), dtype=np.int64).reshape(1, 1, *size)
+    numbers = np.arange(math.prod(size), dtype=np.int64).reshape(1, 1, *size)
     windows = patches(x, geometry, fill=-np.inf)  # (N, C, *output_size, *kernel_size)
     pixels = patches(numbers, geometry, fill=-1)  # which pixel each tap reads; −1 is padding
     y = np.full((*x.shape[:2], *geometry.output_size), -np.inf, x.dtype)
@@ -28,16 +29,20 @@ def _max_pool(x: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray
     return y, indices
 
 
+def _places(indices: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Return where each index of a plane, or volume, lies in all of them laid end to end."""
+    N, C = indices.shape[:2]
+    planes = np.arange(N * C).reshape(N, C, *[1] * len(size))
+    return (planes * math.prod(size) + indices.astype(np.int64)).ravel()
+
+
 @np.errstate(invalid="ignore")  # ∞ − ∞ is NaN
 def _max_pool_backward(grad_output: np.ndarray, indices: np.ndarray, input_size: Sequence[int]) -> np.ndarray:
     checks_pool.plane_indices(indices, grad_output.shape, input_size, np.ndarray)
-    N, C = grad_output.shape[:2]
-    positions = int(np.prod(input_size))
-    planes = np.arange(N * C).reshape(N, C, *[1] * len(input_size))
-    winners = planes * positions + indices
-    grad_x = np.zeros(N * C * positions, grad_output.dtype)
-    np.add.at(grad_x, winners.ravel(), grad_output.ravel())
-    return grad_x.reshape(N, C, *input_size)
+    shape = (*grad_output.shape[:2], *input_size)
+    grad_x = np.zeros(math.prod(shape), grad_output.dtype)
+    np.add.at(grad_x, _places(indices, input_size), grad_output.ravel())
+    return grad_x.reshape(shape)
 
 
 def max_pool1d(
@@ -172,11 +177,10 @@ def max_unpool2d(
     checks.floating("x", x, np.ndarray, "N, C, H, W")
     H, W = checks_pool.unpool_size(x.shape[2:], kernel_size, stride, padding, output_size)
     checks_pool.plane_indices(indices, x.shape, (H, W), np.ndarray)
-    N, C = x.shape[:2]
-    y = np.zeros((N * C, H * W), x.dtype)
-    for plane, places, values in zip(y, *(a.reshape(N * C, -1) if N else () for a in (indices, x)), strict=True):
-        plane[places] = values  # where places repeat, NumPy leaves the last value
-    return y.reshape(N, C, H, W)
+    shape = (*x.shape[:2], H, W)
+    y = np.zeros(math.prod(shape), x.dtype)
+    y[_places(indices, (H, W))] = x.ravel()  # where places repeat, the last value stays
+    return y.reshape(shape)
 
 
 def max_unpool2d_backward(grad_output: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -190,6 +194,4 @@ def max_unpool2d_backward(grad_output: np.ndarray, indices: np.ndarray) -> np.nd
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
     shape = (*grad_output.shape[:2], *getattr(indices, "shape", ())[2:])
     checks_pool.plane_indices(indices, shape, grad_output.shape[2:], np.ndarray)
-    N, C, H, W = grad_output.shape
-    places = indices.reshape(N, C, int(np.prod(shape[2:])))
-    return np.take_along_axis(grad_output.reshape(N, C, H * W), places, axis=2).reshape(shape)
+    return grad_output.ravel()[_places(indices, grad_output.shape[2:])].reshape(shape)

@@ -16,20 +16,16 @@ POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 
 def _max_pool(x: torch.Tensor, geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pool the padded input, and count the indices that torch returns in the plane, or volume, without its padding."""
-    rank = len(geometry.kernel_size)
+    """Pool the padded input, and look up which pixel of the input each index that torch returns is."""
+    rank, size = len(geometry.kernel_size), x.shape[2:]
     padded = padded_to_reach(x, geometry, -torch.inf)
-    y, rest = POOLS[rank](padded, geometry.kernel_size, geometry.stride, 0, geometry.dilation, return_indices=True)
-    indices, first, inside, weight = torch.zeros_like(rest), torch.zeros_like(rest), torch.ones_like(rest) > 0, 1
-    for axis in reversed(range(rank)):  # the last axis counts fastest
-        pixels, reach = x.shape[2 + axis], padded.shape[2 + axis]
-        position = rest % reach - geometry.padding[axis][0]
-        rest = rest.div(reach, rounding_mode="floor")
-        inside &= (position >= 0) & (position < pixels)
-        indices += position * weight
-        first += _first_real(geometry, axis, x.device).reshape(-1, *[1] * (rank - 1 - axis)) * weight
-        weight *= pixels
-    return y, torch.where(inside, indices, first)  # a window of −∞ ties with its padding
+    y, found = POOLS[rank](padded, geometry.kernel_size, geometry.stride, 0, geometry.dilation, return_indices=True)
+    numbers = torch.arange(math.prod(size), device=x.device).reshape(1, 1, *size)
+    indices = padded_to_reach(numbers, geometry, -1).flatten()[found]
+    first = torch.zeros((), dtype=torch.int64, device=x.device)
+    for axis in range(rank):
+        first = first[..., None] * size[axis] + _first_real(geometry, axis, x.device)
+    return y, torch.where(indices < 0, first, indices)  # a window of −∞ ties with its padding
 
 
 def _first_real(geometry: Geometry, axis: int, device: torch.device) -> torch.Tensor:
