@@ -13,11 +13,14 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import test_activation
+import test_attention
 import test_conv
 import test_conv_ranks
 import test_dropout
 import test_local
+import test_local_norm
 import test_loss
+import test_norm
 import test_pool
 import test_pool_family
 import test_unfold
@@ -213,6 +216,36 @@ MUTANTS = {
         "/ (1 - p) if p < 1",
         "/ p if 0 < p < 1",
         (test_dropout.test_by_hand, NUMPY),
+    ),
+    "remember the biased variance": (
+        "ops_numpy.norm",
+        " * (m / (m - 1))",
+        "",
+        (test_norm.test_the_batch_is_divided_by_the_biased_variance_and_remembers_the_unbiased_one, NUMPY),
+    ),
+    "take the statistics of a batch for constants": (
+        "ops_numpy.norm",
+        "_standardise_backward(grad, x_hat, sigma, axes) if training else grad / sigma",
+        "grad / sigma",
+        (test_norm.test_gradients_are_those_of_finite_differences, "batch_norm", 1e-5),
+    ),
+    "turn an even window of channels the wrong way round": (
+        "ops_numpy.local_norm",
+        "(size - 1) // 2, size // 2)",
+        "size // 2, (size - 1) // 2)",
+        (test_local_norm.test_gradients_of_a_response_are_those_of_finite_differences, {"size": 2, "alpha": 1.0}),
+    ),
+    "let a query that sees nothing ask for NaN": (
+        "ops_numpy.attention",
+        "np.where((scores == -np.inf).all(-1, keepdims=True), 0, softmax(scores, dim=-1))",
+        "softmax(scores, dim=-1)",
+        (test_attention.test_a_query_that_sees_nothing_gets_zeros, NUMPY, "bool"),
+    ),
+    "read the booleans of a mask the other way round": (
+        "ops_torch.attention",
+        "masked_fill(attn_mask.logical_not(), -torch.inf)",
+        "masked_fill(attn_mask, -torch.inf)",
+        (test_attention.test_a_query_that_sees_nothing_gets_zeros, TORCH, "bool"),
     ),
 }
 
