@@ -21,8 +21,10 @@ def dtype_name(value: Any) -> str:
     return str(value.dtype).removeprefix("torch.")
 
 
-def floating(name: str, value: Any, array_type: Any, axes: str | None = None) -> None:
-    """Check that `value` is a float32 or float64 array whose axes are `axes`, such as "N, C, H, W".
+def floating(
+    name: str, value: Any, array_type: Any, axes: str | None = None, *, dtypes: tuple[str, ...] = FLOATS
+) -> None:
+    """Check that `value` is an array of one of `dtypes` whose axes are `axes`, such as "N, C, H, W".
 
     The batch axis N may be empty; no other may. `axes=None` allows any shape.
     """
@@ -31,8 +33,8 @@ def floating(name: str, value: Any, array_type: Any, axes: str | None = None) ->
             f"{name} is a {type(value).__module__}.{type(value).__name__}; "
             f"expected a {array_type.__module__}.{array_type.__name__}"
         )
-    if dtype_name(value) not in FLOATS:
-        raise ValueError(f"{name} has dtype {dtype_name(value)}; expected float32 or float64")
+    if dtype_name(value) not in dtypes:
+        raise ValueError(f"{name} has dtype {dtype_name(value)}; expected {' or '.join(dtypes)}")
     if axes is None:
         return
     shape, names = tuple(value.shape), axes.split(", ")
@@ -56,9 +58,11 @@ def beside(name: str, value: Any, other_name: str, other: Any) -> None:
         raise ValueError(f"{name} is on {value.device}; expected {other.device}, where {other_name} is")
 
 
-def shaped(name: str, value: Any, shape: tuple[int, ...], array_type: type) -> None:
-    """Check that `value` is a floating array of exactly this shape."""
-    floating(name, value, array_type)
+def shaped(
+    name: str, value: Any, shape: tuple[int, ...], array_type: type, *, dtypes: tuple[str, ...] = FLOATS
+) -> None:
+    """Check that `value` is an array of one of `dtypes` of exactly this shape."""
+    floating(name, value, array_type, dtypes=dtypes)
     if tuple(value.shape) != shape:
         raise ValueError(f"{name} has shape {tuple(value.shape)}; expected {shape}")
 
