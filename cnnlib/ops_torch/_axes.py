@@ -1,8 +1,6 @@
-"""Windows one axis at a time: a box is a product of intervals, so what holds for one axis is repeated for the next."""
+"""What pooling and upsampling share: padding as far as windows reach, and adding entries to places along an axis."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +22,3 @@ def scatter_axis(values: torch.Tensor, axis: int, positions: torch.Tensor, size:
     """Add each entry along an axis to its position on a new axis of `size`: the adjoint of `index_select`."""
     shape = (*values.shape[:axis], size, *values.shape[axis + 1 :])
     return values.new_zeros(shape).index_add(axis, positions, values)
-
-
-def spread(shares: torch.Tensor, windows: Sequence[Sequence[tuple[int, int]]], size: Sequence[int]) -> torch.Tensor:
-    """Add each window's share to every pixel that it covers; `windows` holds (start, end) of each, for every axis."""
-    for axis, (extents, pixels) in enumerate(zip(windows, size, strict=True), 2):
-        covered = [(w, p) for w, (a, b) in enumerate(extents) for p in range(max(a, 0), min(b, pixels))]
-        origins, positions = torch.tensor(covered, device=shares.device).T
-        shares = scatter_axis(shares.index_select(axis, origins), axis, positions, pixels)
-    return shares

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from cnnlib import checks, checks_pool
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_int, as_ints, pool_divisors, pool_geometry
-from cnnlib.ops_torch._axes import padded_to_reach, spread
+from cnnlib.ops_torch._axes import padded_to_reach, scatter_axis
 
 POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -40,13 +40,17 @@ def _avg_pool_backward(
     grad_output: torch.Tensor, geometry: Geometry, input_size: tuple[int, ...], divisors: int | torch.Tensor
 ) -> torch.Tensor:
     checks.shaped("grad_output", grad_output, (*grad_output.shape[:2], *geometry.output_size), torch.Tensor)
-    windows = [
-        [(step * window - before, step * window - before + span) for window in range(count)]
-        for step, (before, _), count, span in zip(
-            geometry.stride, geometry.padding, geometry.output_size, geometry.span, strict=True
-        )
-    ]
-    return spread(grad_output / divisors, windows, input_size)
+    shares = grad_output / divisors
+    for axis, pixels in enumerate(input_size, 2):  # along one axis, then the next: a box is their product
+        span, step, before = geometry.span[axis - 2], geometry.stride[axis - 2], geometry.padding[axis - 2][0]
+        last = step * (shares.shape[axis] - 1)
+        shape = (*shares.shape[:axis], max(before + pixels, last + span), *shares.shape[axis + 1 :])
+        reached, along = shares.new_zeros(shape), [slice(None)] * shares.ndim
+        for tap in range(span):
+            along[axis] = slice(tap, tap + last + 1, step)
+            reached[tuple(along)] += shares
+        shares = reached.narrow(axis, before, pixels)
+    return shares.contiguous()
 
 
 def avg_pool1d(
@@ -197,4 +201,9 @@ def adaptive_avg_pool2d_backward(grad_output: torch.Tensor, *, input_size: IntOr
     size = as_ints("input_size", input_size, 2, 1)
     windows = checks_pool.adaptive_windows(size, grad_output.shape[2:])
     heights, widths = (grad_output.new_tensor([end - start for start, end in extents]) for extents in windows)
-    return spread(grad_output / (heights[:, None] * widths), windows, size)
+    grad = grad_output / (heights[:, None] * widths)
+    for axis, (extents, pixels) in enumerate(zip(windows, size, strict=True), 2):
+        covered = [(window, pixel) for window, (start, end) in enumerate(extents) for pixel in range(start, end)]
+        origins, positions = torch.tensor(covered, device=grad.device).T
+        grad = scatter_axis(grad.index_select(axis, origins), axis, positions, pixels)
+    return grad
