@@ -80,3 +80,11 @@ def test_an_empty_batch_is_allowed_and_the_dtype_is_kept(backend, name, options,
         assert y.dtype == grad_x.dtype == x.dtype
         assert tuple(grad_x.shape) == tuple(x.shape)
         assert tuple(y.shape) == tuple(reference(torch.ones(N, 2, *size), **options).shape)
+
+
+@both
+@every
+@pytest.mark.parametrize("dtype", ["float16", "int64"])
+def test_other_dtypes_are_refused(backend, name, options, reference, size, dtype):
+    with pytest.raises(ValueError, match=f"x has dtype {dtype}; expected float32 or float64"):
+        getattr(backend.ops, name)(backend.array(np.ones((1, 1, *size)), dtype), **options)

@@ -36,10 +36,11 @@ def upsample_nearest2d(
     """Repeat pixels: y[i, j] = x[⌊i·H/H_out⌋, ⌊j·W/W_out⌋], x (N, C, H, W) → (N, C, H_out, W_out).
 
     Give `size`, the output's, or `scale_factor`, of which the output's is the floor; each a number or a pair (height,
-    width). This is `torch.nn.functional.interpolate(x, size, scale_factor)`: with a scale factor f, ⌊i/f⌋ is read
-    instead, in float32, unless the output is as large as the input or twice as large. Raises ValueError, naming the
-    argument, unless exactly one of the two is given, and leaves a pixel. Odena, Dumoulin and Olah, "Deconvolution and
-    checkerboard artifacts" (2016), https://doi.org/10.23915/distill.00003, say why one would, before a convolution.
+    width). This is `torch.nn.functional.interpolate(x, size, scale_factor)`, with what it does on a CPU: a factor f
+    reads ⌊i/f⌋ instead, unless the output is as large as the input or twice as large, and float32 rounds i·H/H_out.
+    Raises ValueError, naming the argument, unless exactly one of the two is given and leaves a pixel. Odena, Dumoulin
+    and Olah, "Deconvolution and checkerboard artifacts" (2016), https://doi.org/10.23915/distill.00003, say why one
+    would upsample so, before a convolution.
 
     >>> upsample_nearest2d(np.array([[[[1.0, 2.0]]]]), size=(1, 5))
     array([[[[1., 1., 1., 2., 2.]]]])
