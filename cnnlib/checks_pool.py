@@ -26,6 +26,14 @@ def plane_indices(indices: Any, shape: tuple[int, ...], size: Sequence[int], arr
         )
 
 
+def unpooled_shape(indices: Any, grad_output: Any) -> tuple[int, ...]:
+    """Return the shape (N, C, H, W) that the indices of an unpooling must have, given any H and W."""
+    shape = tuple(getattr(indices, "shape", ()))
+    if shape and len(shape) != 4:
+        raise ValueError(f"indices has shape {shape}; expected 4 axes (N, C, H, W)")
+    return (*grad_output.shape[:2], *shape[2:])
+
+
 def adaptive_windows(input_size: Sequence[int], output_size: object) -> tuple[Windows, Windows]:
     """Return where each window of an adaptive pooling begins and ends, along the height and the width.
 

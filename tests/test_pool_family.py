@@ -146,6 +146,7 @@ def test_bad_input_is_named(backend):
         (lambda: ops.max_unpool2d(small, indices, 2, padding=2), "padding is 2; expected less, as the height"),
         (lambda: ops.max_unpool2d_backward(small, indices + 4), "indices runs from 4 to 4; expected 0 to 3"),
         (lambda: ops.max_unpool2d_backward(small, None), "indices is NoneType"),
+        (lambda: ops.max_unpool2d_backward(small, indices[0]), r"indices has shape \(1, 2, 2\); expected 4 axes"),
         (lambda: ops.blur_pool2d(x, 8), "kernel_size is 8 along the height; expected at most 7"),
         (lambda: ops.blur_pool2d(x, 3, stride=0), "stride is 0"),
         (

@@ -192,6 +192,6 @@ def max_unpool2d_backward(grad_output: np.ndarray, indices: np.ndarray) -> np.nd
     array([[[[2., 3.]]]])
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
-    shape = (*grad_output.shape[:2], *getattr(indices, "shape", ())[2:])
+    shape = checks_pool.unpooled_shape(indices, grad_output)
     checks_pool.plane_indices(indices, shape, grad_output.shape[2:], np.ndarray)
     return grad_output.ravel()[_places(indices, grad_output.shape[2:])].reshape(shape)

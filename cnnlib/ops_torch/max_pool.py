@@ -179,6 +179,6 @@ def max_unpool2d_backward(grad_output: torch.Tensor, indices: torch.Tensor) -> t
     tensor([[[[2., 3.]]]])
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
-    shape = (*grad_output.shape[:2], *getattr(indices, "shape", ())[2:])
+    shape = checks_pool.unpooled_shape(indices, grad_output)
     _check_indices(indices, shape, grad_output.shape[2:], grad_output)
     return grad_output.flatten(2).gather(2, indices.flatten(2).long()).reshape(shape)
