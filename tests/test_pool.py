@@ -103,7 +103,7 @@ def test_the_mean_spreads_its_gradient(backend):
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_gradients_are_those_of_finite_differences(rank):
     generator = np.random.default_rng(0)
-    size = ((7,), (6, 5), (4, 4, 3))[rank - 1]
+    size = ((7,), (6, 5), (3, 4, 3))[rank - 1]
     x = generator.permutation(6 * int(np.prod(size))).reshape(2, 3, *size) / 10.0  # no ties: no kink nearby
     largest, mean = (getattr(ops_numpy, f"{name}_pool{rank}d") for name in ("max", "avg"))
     to_largest, to_mean = (getattr(ops_numpy, f"{name}_pool{rank}d_backward") for name in ("max", "avg"))
