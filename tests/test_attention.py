@@ -209,6 +209,10 @@ def test_bad_input_is_named(backend):
             r"attn_mask has shape \(3, 4\); expected one that broadcasts to \(2, 3, 5\)",
         ),
         (
+            lambda: ops.scaled_dot_product_attention(query, key, value, attn_mask=array(np.ones((1, 2, 3, 5)))),
+            r"attn_mask has shape \(1, 2, 3, 5\); expected",
+        ),
+        (
             lambda: ops.scaled_dot_product_attention_backward(query, query, key, value),
             r"grad_output has shape \(2, 3, 4\); expected \(2, 3, 6\)",
         ),

@@ -98,10 +98,14 @@ def test_where_a_deviation_equals_the_mean_each_gets_one_half(backend):
 
 @both
 def test_where_eps_is_the_larger_the_deviations_have_no_say(backend):
-    x, grad_output = backend.array([[[[0, 0]], [[2, 4]]]]), backend.array([[[[1, 0]], [[0, 0]]]])
+    x, grad_output = backend.array([[[[0, 4]], [[4, 0]]]]), backend.array([[[[1, 0]], [[0, 0]]]])
     expected = backend.array([[[[0.5, 0]], [[-0.5, 0]]]])
     grad_x = backend.ops.local_contrast_norm_backward(grad_output, x, 1, eps=4.0)
     assert_close(grad_x, expected / 4, rtol=0)
+    at_the_kink, beside_it = (
+        backend.ops.local_contrast_norm_backward(grad_output, x, 1, eps=eps) for eps in (2.0, 0.0)
+    )
+    assert_close(at_the_kink, beside_it, rtol=0)
     zeros = backend.array(np.zeros((1, 2, 1, 2)))  # the root at 0: no slope, where autograd says NaN
     assert_close(backend.ops.local_contrast_norm(zeros, 1), zeros, rtol=0)
     assert_close(backend.ops.local_contrast_norm_backward(grad_output, zeros, 1, eps=0.5), 2 * expected, rtol=0)

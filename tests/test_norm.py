@@ -155,6 +155,15 @@ def test_a_large_mean_costs_float32_no_more_than_torch(backend, name):
 
 
 @both
+def test_the_mean_of_many_float32_is_as_near_as_float32_can_be(backend):
+    x = (np.random.default_rng(0).normal(size=(4096, 2, 3)) + 1e4).astype("float32")
+    zeros, ones = backend.array([0, 0], "float32"), backend.array([1, 1], "float32")
+    _, mean, _ = backend.ops.batch_norm(backend.array(x, "float32"), zeros, ones, training=True, momentum=1.0)
+    gap = abs(np.asarray(mean, float) - x.astype(float).mean((0, 2)))
+    assert float(gap.max()) <= np.spacing(np.float32(1e4)) * 0.51
+
+
+@both
 def test_options_of_numpy_keep_float32(backend):
     x, ones = backend.array([[1], [2]], "float32"), backend.array([1], "float32")
     options = {"momentum": np.float64(0.1), "eps": np.float64(1e-5)}

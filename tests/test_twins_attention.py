@@ -54,7 +54,7 @@ def terms(query, key, value, grad_output, scale):
     return slopes @ key, slopes.swapaxes(-2, -1) @ query, weights.swapaxes(-2, -1) @ grad_output
 
 
-scales = st.sampled_from((0.3, 2.0))
+scales = st.sampled_from((0.2, 0.8))
 
 
 @settings(max_examples=200)

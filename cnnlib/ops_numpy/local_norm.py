@@ -71,7 +71,7 @@ def local_contrast_norm(x: np.ndarray, size: int = 9, *, sigma: float | None = N
 
     x (N, C, H, W). Let B average an image over a Gaussian window of `size` by `size` pixels and over all channels. Then
     v = x − B(x), s = √B(v²), and y = v / max(mean(s), s, eps), the mean over the image: v and y have C channels, B(x)
-    and s have one, for all. So far Jarrett et al. (2009), section 3, https://doi.org/10.1109/ICCV.2009.5459469, where
+    and s have one, for all. So far Jarrett et al. (2009), https://doi.org/10.1109/ICCV.2009.5459469, where
     `size` is 9. What the paper leaves open, and here: `size` is odd; the Gaussian has a standard deviation of `sigma`
     pixels, by default size / 4; at the border the weights inside the image are scaled to sum to 1; `eps`, which is
     not in the paper, gives a constant image zeros. Torch has no such function. Raises ValueError, naming the argument.
