@@ -1,1 +1,10 @@
 """`cnnlib.ops_numpy` again, with the same names, signatures and values, as fast as NumPy goes."""
+
+from cnnlib.fast.pool import (
+    max_pool2d,
+    max_pool2d_backward,
+    max_pool2d_values,
+    max_pool2d_values_backward,
+)
+
+__all__ = ["max_pool2d", "max_pool2d_backward", "max_pool2d_values", "max_pool2d_values_backward"]
