@@ -68,10 +68,14 @@ def test_weights_at_the_border_sum_to_one(backend):
 
 
 @both
-def test_contrast_forgets_a_shift_and_a_scale(backend):
-    x = backend.array(np.random.default_rng(0).normal(size=(2, 3, 6, 5)))
-    y = backend.ops.local_contrast_norm(x, 5)
-    assert_close(backend.ops.local_contrast_norm(7 * x + 1e4, 5), y, rtol=1e-10)
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("float32", 2e-3)])
+def test_contrast_forgets_a_shift_and_a_scale(backend, dtype, rtol):
+    x = np.random.default_rng(0).normal(size=(2, 3, 6, 5))
+    y = backend.ops.local_contrast_norm(backend.array(x, dtype), 5)
+    shifted = backend.array(7 * x + 1e4, dtype)  # float32 holds it to 0.0005
+    assert_close(backend.ops.local_contrast_norm(shifted, 5), y, rtol=rtol)
+    flat = backend.ops.local_contrast_norm(backend.array(0 * x + 1234.5, dtype))
+    assert_close(flat, 0 * y, atol=1e-3)
 
 
 @pytest.mark.parametrize("options", [{}, {"size": 3}, {"size": 5, "sigma": 0.7}, {"size": 3, "eps": 0.9}])

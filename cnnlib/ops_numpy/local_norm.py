@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cnnlib import checks, checks_norm
+from cnnlib import checks
 
 
 def local_response_norm(
@@ -24,8 +24,8 @@ def local_response_norm(
             [0.22222222],
             [0.25      ]]])
     """
-    checks_norm.of_channels(x, np.ndarray, least=3)
-    size, alpha, beta, k = checks_norm.response_options(size, alpha, beta, k)
+    checks.norm.of_channels(x, np.ndarray, least=3)
+    size, alpha, beta, k = checks.norm.response_options(size, alpha, beta, k)
     with np.errstate(all="ignore"):
         return x / _neighbourhood(x, size, alpha, k) ** beta
 
@@ -47,9 +47,9 @@ def local_response_norm_backward(
     >>> local_response_norm_backward(np.ones((1, 1, 1)), np.array([[[2.0]]]), 1, alpha=1.0, beta=1.0, k=0.0)  # of 1/x
     array([[[-0.25]]])
     """
-    checks_norm.of_channels(x, np.ndarray, least=3)
-    size, alpha, beta, k = checks_norm.response_options(size, alpha, beta, k)
-    checks_norm.upstream(grad_output, x, np.ndarray)
+    checks.norm.of_channels(x, np.ndarray, least=3)
+    size, alpha, beta, k = checks.norm.response_options(size, alpha, beta, k)
+    checks.norm.upstream(grad_output, x, np.ndarray)
     with np.errstate(all="ignore"):
         D = _neighbourhood(x, size, alpha, k)
         shares = _window_sum(grad_output * x / D ** (beta + 1), (size - 1) // 2, size // 2)
@@ -71,17 +71,17 @@ def local_contrast_norm(x: np.ndarray, size: int = 9, *, sigma: float | None = N
 
     x (N, C, H, W). Let B average an image over a Gaussian window of `size` by `size` pixels and over all channels. Then
     v = x − B(x), s = √B(v²), and y = v / max(mean(s), s, eps), the mean over the image: v and y have C channels, B(x)
-    and s have one, for all. So far Jarrett et al. (2009), https://doi.org/10.1109/ICCV.2009.5459469, where
-    `size` is 9. What the paper leaves open, and here: `size` is odd; the Gaussian has a standard deviation of `sigma`
-    pixels, by default size / 4; at the border the weights inside the image are scaled to sum to 1; `eps`, which is
-    not in the paper, gives a constant image zeros. Torch has no such function. Raises ValueError, naming the argument.
+    and s have one, for all. So far Jarrett et al. (2009), https://doi.org/10.1109/ICCV.2009.5459469, where `size` is 9.
+    What the paper leaves open, and here: `size` is odd; the Gaussian has a standard deviation of `sigma` pixels, by
+    default size / 4; at the border the weights inside the image are scaled to sum to 1; `eps`, which is not in the
+    paper, keeps a flat image flat. Torch has no such function. Raises ValueError, naming the argument.
 
     >>> x = np.array([[[[5.0, 5.0, 5.0, 9.0]]]])
     >>> abs(local_contrast_norm(x, 3)).round(1)  # flat to the left, an edge to the right
     array([[[[0. , 0. , 1. , 1.1]]]])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
-    size, sigma, eps = checks_norm.contrast_options(size, sigma, eps)
+    size, sigma, eps = checks.norm.contrast_options(size, sigma, eps)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         v, _, _, largest = _contrast(x, _blurs(x, size, sigma), eps)
         return v / largest
@@ -99,8 +99,8 @@ def local_contrast_norm_backward(
     array([0., 0.])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
-    size, sigma, eps = checks_norm.contrast_options(size, sigma, eps)
-    checks_norm.upstream(grad_output, x, np.ndarray)
+    size, sigma, eps = checks.norm.contrast_options(size, sigma, eps)
+    checks.norm.upstream(grad_output, x, np.ndarray)
     C, pixels = x.shape[1], x.shape[2] * x.shape[3]
     rows, columns = blurs = _blurs(x, size, sigma)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -129,6 +129,7 @@ def _blurs(x: np.ndarray, size: int, sigma: float) -> tuple[np.ndarray, np.ndarr
 def _contrast(x, blurs, eps):
     """Return v (N, C, H, W), s (N, 1, H, W), its mean (N, 1, 1, 1) and the largest of mean, s and eps."""
     rows, columns = blurs
+    x = x - x.mean((1, 2, 3), keepdims=True)  # v stays the same, and float32 does not lose it in a large mean
     v = x - rows @ x.mean(1, keepdims=True) @ columns.T
     s = np.sqrt(rows @ (v**2).mean(1, keepdims=True) @ columns.T)
     mean = s.mean((2, 3), keepdims=True)
