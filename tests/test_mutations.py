@@ -158,7 +158,7 @@ MUTANTS = {
         (test_pool.test_padding_never_wins, NUMPY, 1),
     ),
     "cut adaptive windows short": (
-        "checks_pool",
+        "checks.pool",
         "-((i + 1) * -s // n)",
         "(i + 1) * s // n",
         (test_pool_family.test_adaptive_windows_overlap_where_they_do_not_divide, TORCH),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnlib import checks_attention as checks
+from cnnlib.checks import attention as checks
 from cnnlib.ops_numpy.linear import linear, linear_backward
 from cnnlib.ops_numpy.softmax import softmax, softmax_backward
 

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_int, as_ints, pool_divisors, pool_geometry
 from cnnlib.ops_numpy._windows import patches, scatter_patches
 
@@ -191,7 +191,7 @@ def adaptive_avg_pool2d(x: np.ndarray, output_size: int | Sequence[int | None]) 
     array([[[[2., 4.]]]])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
-    rows, columns = checks_pool.adaptive_windows(x.shape[2:], output_size)
+    rows, columns = checks.pool.adaptive_windows(x.shape[2:], output_size)
     y = np.empty((*x.shape[:2], len(rows), len(columns)), x.dtype)
     for (i, (top, bottom)), (j, (left, right)) in product(enumerate(rows), enumerate(columns)):
         y[:, :, i, j] = x[:, :, top:bottom, left:right].mean(axis=(2, 3))
@@ -207,7 +207,7 @@ def adaptive_avg_pool2d_backward(grad_output: np.ndarray, *, input_size: IntOrTu
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
     size = as_ints("input_size", input_size, 2, 1)
-    rows, columns = checks_pool.adaptive_windows(size, grad_output.shape[2:])
+    rows, columns = checks.pool.adaptive_windows(size, grad_output.shape[2:])
     grad_x = np.zeros((*grad_output.shape[:2], *size), grad_output.dtype)
     for (i, (top, bottom)), (j, (left, right)) in product(enumerate(rows), enumerate(columns)):
         pixels = (bottom - top) * (right - left)

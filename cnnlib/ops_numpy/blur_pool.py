@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import IntOrTuple, as_ints
 
 
@@ -21,7 +21,7 @@ def blur_pool2d(x: np.ndarray, kernel_size: IntOrTuple, *, stride: IntOrTuple = 
     array([[[[0., 2., 0.]]]])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
-    kernel, (sh, sw), pads = checks_pool.blur_options(x.shape[2:], kernel_size, stride)
+    kernel, (sh, sw), pads = checks.pool.blur_options(x.shape[2:], kernel_size, stride)
     y = np.pad(x, ((0, 0), (0, 0), *pads), mode="reflect")
     for _ in range(kernel[0] - 1):  # the mean of two neighbours, k − 1 times over, is the binomial filter
         y = 0.5 * y[:, :, 1:] + 0.5 * y[:, :, :-1]
@@ -41,7 +41,7 @@ def blur_pool2d_backward(
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
     size = as_ints("input_size", input_size, 2, 1)
-    kernel, strides, pads = checks_pool.blur_options(size, kernel_size, stride)
+    kernel, strides, pads = checks.pool.blur_options(size, kernel_size, stride)
     shape = (*grad_output.shape[:2], *(-(-n // s) for n, s in zip(size, strides, strict=True)))
     checks.shaped("grad_output", grad_output, shape, np.ndarray)
     grad = np.zeros((*shape[:2], *size), grad_output.dtype)

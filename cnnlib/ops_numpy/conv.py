@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cnnlib.checks import like, shaped
-from cnnlib.checks_conv import conv_operands
+from cnnlib.checks.conv import conv_operands
 from cnnlib.geometry import IntOrTuple, Padding, conv_geometry
 from cnnlib.ops_numpy._correlation import correlate, correlate_adjoint, correlate_weight
 

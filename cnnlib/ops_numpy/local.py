@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from cnnlib.checks import like, shaped
-from cnnlib.checks_conv import local_operands
+from cnnlib.checks.conv import local_operands
 from cnnlib.geometry import IntOrTuple, Padding, conv_geometry
 from cnnlib.ops_numpy._windows import patches, scatter_patches
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnlib import checks, checks_loss
+from cnnlib import checks
 from cnnlib.ops_numpy.sigmoid import _sigmoid, _softplus
 from cnnlib.ops_numpy.softmax import _log_softmax
 
@@ -34,7 +34,7 @@ def cross_entropy(
     >>> round(float(cross_entropy(np.zeros((2, 10)), np.array([3, 7]))), 4)  # ln 10
     2.3026
     """
-    target = checks_loss.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
+    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
     smoothing = checks.fraction("label_smoothing", label_smoothing)
     log_probabilities = np.moveaxis(_log_softmax(logits, 1), 1, -1)  # (N, …, C)
     weight, one_hot, of_target = _classes(log_probabilities, target, weight, ignore_index)
@@ -65,7 +65,7 @@ def cross_entropy_backward(
     >>> cross_entropy_backward(1.0, np.zeros((1, 2)), np.array([0]))
     array([[-0.5,  0.5]])
     """
-    target = checks_loss.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
+    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
     smoothing = checks.fraction("label_smoothing", label_smoothing)
     softmax = np.exp(np.moveaxis(_log_softmax(logits, 1), 1, -1))  # (N, …, C)
     weight, one_hot, of_target = _classes(softmax, target, weight, ignore_index)
@@ -94,7 +94,7 @@ def nll_loss(
     >>> nll_loss(np.log([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 0]), reduction="none").round(4)
     array([0.2877, 0.6931])
     """
-    target = checks_loss.class_operands(
+    target = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, np.ndarray
     )
     log_probabilities = np.moveaxis(log_probabilities, 1, -1)
@@ -119,7 +119,7 @@ def nll_loss_backward(
     array([[ 0. , -0.5],
            [-0.5,  0. ]])
     """
-    target = checks_loss.class_operands(
+    target = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, np.ndarray
     )
     _, one_hot, of_target = _classes(np.moveaxis(log_probabilities, 1, -1), target, weight, ignore_index)
@@ -139,7 +139,7 @@ def mse_loss(
     >>> float(mse_loss(np.array([1.0, 2.0]), np.array([0.0, 4.0])))
     2.5
     """
-    checks_loss.mse_operands(x, target, weight, reduction, np.ndarray)
+    checks.loss.mse_operands(x, target, weight, reduction, np.ndarray)
     with np.errstate(invalid="ignore", over="ignore"):
         losses = np.square(x - target) * (1 if weight is None else weight)
         return _reduced(losses, losses.size if weight is None else weight.sum(), reduction)
@@ -158,7 +158,7 @@ def mse_loss_backward(
     >>> mse_loss_backward(1.0, np.array([1.0, 2.0]), np.array([0.0, 4.0]))
     (array([ 1., -2.]), array([-1.,  2.]))
     """
-    checks_loss.mse_operands(x, target, weight, reduction, np.ndarray)
+    checks.loss.mse_operands(x, target, weight, reduction, np.ndarray)
     norm = x.size if weight is None else weight.sum()
     with np.errstate(invalid="ignore", over="ignore"):
         slopes = 2 * (x - target) * (1 if weight is None else weight)
@@ -184,7 +184,7 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
     array([6.931e-01, 1.000e+04])
     """
-    checks_loss.binary_operands(logits, target, weight, pos_weight, reduction, np.ndarray)
+    checks.loss.binary_operands(logits, target, weight, pos_weight, reduction, np.ndarray)
     with np.errstate(invalid="ignore"):
         cost = _softplus(-logits)
         if pos_weight is not None:
@@ -209,7 +209,7 @@ def binary_cross_entropy_with_logits_backward(
     >>> binary_cross_entropy_with_logits_backward(1.0, np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
     (array([-0.5,  1. ]), array([    -0., -10000.]))
     """
-    checks_loss.binary_operands(logits, target, weight, pos_weight, reduction, np.ndarray)
+    checks.loss.binary_operands(logits, target, weight, pos_weight, reduction, np.ndarray)
     share = _shares(grad_output, logits, logits.size, reduction, logits.dtype)
     with np.errstate(invalid="ignore"):
         share = share * (1 if weight is None else weight)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import IntOrTuple, as_ints
 from cnnlib.ops_numpy.avg_pool import avg_pool2d, avg_pool2d_backward
 
@@ -41,7 +41,7 @@ def lp_pool2d(
     >>> lp_pool2d(np.array([[[[3.0, 4.0, 5.0, 12.0]]]]), 2, (1, 2))
     array([[[[ 5., 13.]]]])
     """
-    p = checks_pool.norm_type(norm_type)
+    p = checks.pool.norm_type(norm_type)
     means, taps = _powers(x, p, kernel_size, stride, ceil_mode)
     with np.errstate(all="ignore"):
         return (means * taps) ** (1 / p)
@@ -65,7 +65,7 @@ def lp_pool2d_backward(
     >>> lp_pool2d_backward(np.array([[[[10.0]]]]), np.array([[[[3.0, 4.0]]]]), 2, (1, 2))
     array([[[[6., 8.]]]])
     """
-    p = checks_pool.norm_type(norm_type)
+    p = checks.pool.norm_type(norm_type)
     means, taps = _powers(x, p, kernel_size, stride, ceil_mode)
     checks.shaped("grad_output", grad_output, means.shape, np.ndarray)
     checks.like("grad_output", grad_output, "x", x)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_ints, pool_geometry
 from cnnlib.ops_numpy._windows import patches
 
@@ -38,7 +38,7 @@ def _places(indices: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 @np.errstate(invalid="ignore")  # ∞ − ∞ is NaN
 def _max_pool_backward(grad_output: np.ndarray, indices: np.ndarray, input_size: Sequence[int]) -> np.ndarray:
-    checks_pool.plane_indices(indices, grad_output.shape, input_size, np.ndarray)
+    checks.pool.plane_indices(indices, grad_output.shape, input_size, np.ndarray)
     shape = (*grad_output.shape[:2], *input_size)
     grad_x = np.zeros(math.prod(shape), grad_output.dtype)
     np.add.at(grad_x, _places(indices, input_size), grad_output.ravel())
@@ -175,8 +175,8 @@ def max_unpool2d(
     array([[[[0., 5., 7., 0.]]]])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
-    H, W = checks_pool.unpool_size(x.shape[2:], kernel_size, stride, padding, output_size)
-    checks_pool.plane_indices(indices, x.shape, (H, W), np.ndarray)
+    H, W = checks.pool.unpool_size(x.shape[2:], kernel_size, stride, padding, output_size)
+    checks.pool.plane_indices(indices, x.shape, (H, W), np.ndarray)
     shape = (*x.shape[:2], H, W)
     y = np.zeros(math.prod(shape), x.dtype)
     y[_places(indices, (H, W))] = x.ravel()  # where places repeat, the last value stays
@@ -192,6 +192,6 @@ def max_unpool2d_backward(grad_output: np.ndarray, indices: np.ndarray) -> np.nd
     array([[[[2., 3.]]]])
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
-    shape = checks_pool.unpooled_shape(indices, grad_output)
-    checks_pool.plane_indices(indices, shape, grad_output.shape[2:], np.ndarray)
+    shape = checks.pool.unpooled_shape(indices, grad_output)
+    checks.pool.plane_indices(indices, shape, grad_output.shape[2:], np.ndarray)
     return grad_output.ravel()[_places(indices, grad_output.shape[2:])].reshape(shape)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnlib import checks_norm as checks
+from cnnlib.checks import norm as checks
 
 Axes = tuple[int, ...]
 Moments = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from cnnlib.checks import floating
-from cnnlib.checks_conv import column_operands, matrix_operands
+from cnnlib.checks.conv import column_operands, matrix_operands
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_ints, conv_geometry
 from cnnlib.ops_numpy._windows import patches, scatter_patches
 

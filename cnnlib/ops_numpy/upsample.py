@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import IntOrTuple, as_ints
 
 
@@ -46,7 +46,7 @@ def upsample_nearest2d(
     array([[[[1., 1., 1., 2., 2.]]]])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
-    sizes, ratios = checks_pool.upsample_size(x.shape[2:], size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(x.shape[2:], size, scale_factor)
     rows, columns = map(_nearest, x.shape[2:], sizes, ratios)
     return x[:, :, rows[:, None], columns]
 
@@ -65,7 +65,7 @@ def upsample_nearest2d_backward(
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
     before = as_ints("input_size", input_size, 2, 1)
-    sizes, ratios = checks_pool.upsample_size(before, size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(before, size, scale_factor)
     checks.shaped("grad_output", grad_output, (*grad_output.shape[:2], *sizes), np.ndarray)
     rows, columns = map(_nearest, before, sizes, ratios)
     return _add_back(_add_back(grad_output, 3, columns, before[1]), 2, rows, before[0])
@@ -112,7 +112,7 @@ def upsample_bilinear2d(
     array([[[[0., 1., 2., 3.]]]])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
-    sizes, ratios = checks_pool.upsample_size(x.shape[2:], size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(x.shape[2:], size, scale_factor)
     (top, bottom, v), (left, right, u) = (
         _neighbours(*axis, align_corners, x.dtype) for axis in zip(x.shape[2:], sizes, ratios, strict=True)
     )
@@ -138,7 +138,7 @@ def upsample_bilinear2d_backward(
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
     before = as_ints("input_size", input_size, 2, 1)
-    sizes, ratios = checks_pool.upsample_size(before, size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(before, size, scale_factor)
     checks.shaped("grad_output", grad_output, (*grad_output.shape[:2], *sizes), np.ndarray)
     grad = grad_output
     for axis in (3, 2):

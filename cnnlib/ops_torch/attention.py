@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from cnnlib import checks_attention as checks
+from cnnlib.checks import attention as checks
 
 Tensor = torch.Tensor
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_int, as_ints, pool_divisors, pool_geometry
 from cnnlib.ops_torch._axes import padded_to_reach, scatter_axis
 
@@ -187,7 +187,7 @@ def adaptive_avg_pool2d(x: torch.Tensor, output_size: int | Sequence[int | None]
     tensor([[[[2., 4.]]]])
     """
     checks.floating("x", x, torch.Tensor, "N, C, H, W")
-    rows, columns = checks_pool.adaptive_windows(x.shape[2:], output_size)
+    rows, columns = checks.pool.adaptive_windows(x.shape[2:], output_size)
     return F.adaptive_avg_pool2d(x, (len(rows), len(columns)))
 
 
@@ -199,7 +199,7 @@ def adaptive_avg_pool2d_backward(grad_output: torch.Tensor, *, input_size: IntOr
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
     size = as_ints("input_size", input_size, 2, 1)
-    windows = checks_pool.adaptive_windows(size, grad_output.shape[2:])
+    windows = checks.pool.adaptive_windows(size, grad_output.shape[2:])
     heights, widths = (grad_output.new_tensor([end - start for start, end in extents]) for extents in windows)
     grad = grad_output / (heights[:, None] * widths)
     for axis, (extents, pixels) in enumerate(zip(windows, size, strict=True), 2):

@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import IntOrTuple, as_ints
 from cnnlib.ops_torch._axes import scatter_axis
 
@@ -25,7 +25,7 @@ def blur_pool2d(x: torch.Tensor, kernel_size: IntOrTuple, *, stride: IntOrTuple 
     tensor([[[[0., 2., 0.]]]])
     """
     checks.floating("x", x, torch.Tensor, "N, C, H, W")
-    kernel, strides, ((top, bottom), (left, right)) = checks_pool.blur_options(x.shape[2:], kernel_size, stride)
+    kernel, strides, ((top, bottom), (left, right)) = checks.pool.blur_options(x.shape[2:], kernel_size, stride)
     N, C = x.shape[:2]
     padded = F.pad(x, (left, right, top, bottom), mode="reflect")
     y = F.conv2d(padded.reshape(N * C, 1, *padded.shape[2:]), _binomial(kernel, x), stride=strides)
@@ -42,7 +42,7 @@ def blur_pool2d_backward(
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
     size = as_ints("input_size", input_size, 2, 1)
-    kernel, strides, pads = checks_pool.blur_options(size, kernel_size, stride)
+    kernel, strides, pads = checks.pool.blur_options(size, kernel_size, stride)
     shape = (*grad_output.shape[:2], *(-(-n // s) for n, s in zip(size, strides, strict=True)))
     checks.shaped("grad_output", grad_output, shape, torch.Tensor)
     maps = grad_output.reshape(-1, 1, *shape[2:])

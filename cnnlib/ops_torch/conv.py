@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cnnlib.checks import like, shaped
-from cnnlib.checks_conv import conv_operands
+from cnnlib.checks.conv import conv_operands
 from cnnlib.geometry import IntOrTuple, Padding, conv_geometry
 from cnnlib.ops_torch._correlation import correlate, correlate_adjoint, correlate_weight
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from cnnlib.checks import like, shaped
-from cnnlib.checks_conv import local_operands
+from cnnlib.checks.conv import local_operands
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, conv_geometry
 from cnnlib.ops_torch._correlation import crop, flat_pads
 

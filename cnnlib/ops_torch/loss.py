@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from cnnlib import checks, checks_loss
+from cnnlib import checks
 
 
 def cross_entropy(
@@ -22,7 +22,7 @@ def cross_entropy(
     >>> round(float(cross_entropy(torch.zeros(2, 10), torch.tensor([3, 7]))), 4)  # ln 10
     2.3026
     """
-    target = checks_loss.class_operands("logits", logits, target, weight, ignore_index, reduction, torch.Tensor)
+    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, torch.Tensor)
     return F.cross_entropy(
         logits,
         target,
@@ -50,7 +50,7 @@ def cross_entropy_backward(
     >>> cross_entropy_backward(1.0, torch.zeros(1, 2), torch.tensor([0]))
     tensor([[-0.5000,  0.5000]])
     """
-    target = checks_loss.class_operands("logits", logits, target, weight, ignore_index, reduction, torch.Tensor)
+    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, torch.Tensor)
     smoothing = checks.fraction("label_smoothing", label_smoothing)
     upstream, classes, of_target = _upstream(grad_output, logits, target, weight, ignore_index, reduction)
     received = torch.zeros_like(logits).scatter(1, classes, -(1 - smoothing) * upstream * of_target)
@@ -74,7 +74,7 @@ def nll_loss(
     >>> nll_loss(torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log(), torch.tensor([1, 0]), reduction="none")
     tensor([0.2877, 0.6931])
     """
-    target = checks_loss.class_operands(
+    target = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, torch.Tensor
     )
     return F.nll_loss(log_probabilities, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
@@ -95,7 +95,7 @@ def nll_loss_backward(
     tensor([[ 0.0000, -0.5000],
             [-0.5000,  0.0000]])
     """
-    target = checks_loss.class_operands(
+    target = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, torch.Tensor
     )
     upstream, classes, of_target = _upstream(grad_output, log_probabilities, target, weight, ignore_index, reduction)
@@ -110,7 +110,7 @@ def mse_loss(
     >>> float(mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 4.0])))
     2.5
     """
-    checks_loss.mse_operands(x, target, weight, reduction, torch.Tensor)
+    checks.loss.mse_operands(x, target, weight, reduction, torch.Tensor)
     if weight is None:
         return F.mse_loss(x, target, reduction=reduction)
     losses = weight * F.mse_loss(x, target, reduction="none")  # older versions of torch know no weight
@@ -132,7 +132,7 @@ def mse_loss_backward(
     >>> mse_loss_backward(1.0, torch.tensor([1.0, 2.0]), torch.tensor([0.0, 4.0]))
     (tensor([ 1., -2.]), tensor([-1.,  2.]))
     """
-    checks_loss.mse_operands(x, target, weight, reduction, torch.Tensor)
+    checks.loss.mse_operands(x, target, weight, reduction, torch.Tensor)
     each = torch.ones_like(x) if weight is None else weight
     upstream = _given(grad_output, x, tuple(x.shape), reduction)
     grad_x = upstream * (each / each.sum() if reduction == "mean" else each) * 2 * (x - target)
@@ -153,7 +153,7 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(logits, target, reduction="none")
     tensor([6.9315e-01, 1.0000e+04])
     """
-    checks_loss.binary_operands(logits, target, weight, pos_weight, reduction, torch.Tensor)
+    checks.loss.binary_operands(logits, target, weight, pos_weight, reduction, torch.Tensor)
     return F.binary_cross_entropy_with_logits(logits, target, weight=weight, pos_weight=pos_weight, reduction=reduction)
 
 
@@ -172,7 +172,7 @@ def binary_cross_entropy_with_logits_backward(
     >>> binary_cross_entropy_with_logits_backward(1.0, logits, target, reduction="sum")
     (tensor([-0.5000,  1.0000]), tensor([    -0., -10000.]))
     """
-    checks_loss.binary_operands(logits, target, weight, pos_weight, reduction, torch.Tensor)
+    checks.loss.binary_operands(logits, target, weight, pos_weight, reduction, torch.Tensor)
     share = _given(grad_output, logits, tuple(logits.shape), reduction)
     share = share / logits.numel() if reduction == "mean" and logits.numel() else share
     share = share if weight is None else share * weight

@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import IntOrTuple, as_ints, pool_geometry
 from cnnlib.ops_torch.avg_pool import avg_pool2d_backward
 
@@ -25,7 +25,7 @@ def lp_pool2d(
     >>> lp_pool2d(torch.tensor([[[[3.0, 4.0, 5.0, 12.0]]]]), 2, (1, 2))
     tensor([[[[ 5., 13.]]]])
     """
-    p = checks_pool.norm_type(norm_type)
+    p = checks.pool.norm_type(norm_type)
     checks.floating("x", x, torch.Tensor, "N, C, H, W")
     geometry = pool_geometry(x.shape[2:], kernel_size, stride=stride, ceil_mode=ceil_mode)
     (kh, kw), (sh, sw) = geometry.kernel_size, geometry.stride
@@ -46,7 +46,7 @@ def lp_pool2d_backward(
     >>> lp_pool2d_backward(torch.tensor([[[[10.0]]]]), torch.tensor([[[[3.0, 4.0]]]]), 2, (1, 2))
     tensor([[[[6., 8.]]]])
     """
-    p = checks_pool.norm_type(norm_type)
+    p = checks.pool.norm_type(norm_type)
     y = lp_pool2d(x, p, kernel_size, stride=stride, ceil_mode=ceil_mode)
     checks.shaped("grad_output", grad_output, tuple(y.shape), torch.Tensor)
     checks.like("grad_output", grad_output, "x", x)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_ints, pool_geometry
 from cnnlib.ops_torch._axes import padded_to_reach
 
@@ -43,7 +43,7 @@ def _max_pool_backward(grad_output: torch.Tensor, indices: torch.Tensor, input_s
 
 
 def _check_indices(indices: torch.Tensor, shape: tuple[int, ...], size: Sequence[int], like: torch.Tensor) -> None:
-    checks_pool.plane_indices(indices, shape, size, torch.Tensor)
+    checks.pool.plane_indices(indices, shape, size, torch.Tensor)
     if indices.device != like.device:
         raise ValueError(f"indices is on {indices.device}; expected {like.device}")
 
@@ -162,7 +162,7 @@ def max_unpool2d(
     tensor([[[[0., 5., 7., 0.]]]])
     """
     checks.floating("x", x, torch.Tensor, "N, C, H, W")
-    H, W = checks_pool.unpool_size(x.shape[2:], kernel_size, stride, padding, output_size)
+    H, W = checks.pool.unpool_size(x.shape[2:], kernel_size, stride, padding, output_size)
     _check_indices(indices, tuple(x.shape), (H, W), x)
     N, C = x.shape[:2]
     places, values = indices.flatten(2).long(), x.flatten(2)
@@ -179,6 +179,6 @@ def max_unpool2d_backward(grad_output: torch.Tensor, indices: torch.Tensor) -> t
     tensor([[[[2., 3.]]]])
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
-    shape = checks_pool.unpooled_shape(indices, grad_output)
+    shape = checks.pool.unpooled_shape(indices, grad_output)
     _check_indices(indices, shape, grad_output.shape[2:], grad_output)
     return grad_output.flatten(2).gather(2, indices.flatten(2).long()).reshape(shape)

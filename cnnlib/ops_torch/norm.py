@@ -12,7 +12,7 @@ from math import prod
 import torch
 import torch.nn.functional as F
 
-from cnnlib import checks_norm as checks
+from cnnlib.checks import norm as checks
 
 Tensor = torch.Tensor
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from cnnlib.checks import floating
-from cnnlib.checks_conv import column_operands, matrix_operands
+from cnnlib.checks.conv import column_operands, matrix_operands
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_ints, conv_geometry
 from cnnlib.ops_torch._correlation import crop, flat_pads
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from cnnlib import checks, checks_pool
+from cnnlib import checks
 from cnnlib.geometry import IntOrTuple, as_ints
 from cnnlib.ops_torch._axes import scatter_axis
 
@@ -28,7 +28,7 @@ def upsample_nearest2d(
     tensor([[[[1., 1., 1., 2., 2.]]]])
     """
     checks.floating("x", x, torch.Tensor, "N, C, H, W")
-    sizes, ratios = checks_pool.upsample_size(x.shape[2:], size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(x.shape[2:], size, scale_factor)
     for axis, (output, ratio) in enumerate(zip(sizes, ratios, strict=True), 2):
         x = x.index_select(axis, _nearest(x.shape[axis], output, ratio, x.device))
     return x
@@ -48,7 +48,7 @@ def upsample_nearest2d_backward(
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
     before = as_ints("input_size", input_size, 2, 1)
-    sizes, ratios = checks_pool.upsample_size(before, size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(before, size, scale_factor)
     checks.shaped("grad_output", grad_output, (*grad_output.shape[:2], *sizes), torch.Tensor)
     grad = grad_output
     for axis, (pixels, output, ratio) in enumerate(zip(before, sizes, ratios, strict=True), 2):
@@ -87,7 +87,7 @@ def upsample_bilinear2d(
     tensor([[[[0., 1., 3., 4.]]]])
     """
     checks.floating("x", x, torch.Tensor, "N, C, H, W")
-    sizes, ratios = checks_pool.upsample_size(x.shape[2:], size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(x.shape[2:], size, scale_factor)
     for axis in (3, 2):
         low, high, weight = _neighbours(x.shape[axis], sizes[axis - 2], ratios[axis - 2], align_corners, x)
         weight = weight if axis == 3 else weight[:, None]
@@ -110,7 +110,7 @@ def upsample_bilinear2d_backward(
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
     before = as_ints("input_size", input_size, 2, 1)
-    sizes, ratios = checks_pool.upsample_size(before, size, scale_factor)
+    sizes, ratios = checks.pool.upsample_size(before, size, scale_factor)
     checks.shaped("grad_output", grad_output, (*grad_output.shape[:2], *sizes), torch.Tensor)
     grad = grad_output
     for axis, (pixels, output, ratio) in enumerate(zip(before, sizes, ratios, strict=True), 2):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cnnlib.checks import floating, like, shaped
+from cnnlib.checks.arrays import floating, like, shaped
 from cnnlib.geometry import Geometry, as_groups, as_int
 
 SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}

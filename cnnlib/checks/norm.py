@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from cnnlib.checks import floating, like, number, shaped
+from cnnlib.checks.arrays import floating, like, number, shaped
 from cnnlib.geometry import as_int
 
 

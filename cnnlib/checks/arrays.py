@@ -1,7 +1,4 @@
-"""What both twins check of their arrays, once, at the public boundary.
-
-Every refusal is a ValueError that names the argument, says what it is, and what was expected.
-"""
+"""What both twins check of their arrays, whatever the operator."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What both twins check of the options of pooling and upsampling that no geometry of equal windows describes.
-
-Every refusal is a ValueError that names the argument, says what it is, and what was expected.
-"""
+"""What both twins check of the options of pooling and upsampling that no geometry of equal windows describes."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
-from cnnlib import checks
+from cnnlib.checks import arrays
 from cnnlib.geometry import AXES, IntOrTuple, Padding, as_ints, as_padding
 
 Windows = list[tuple[int, int]]  # (start, end) of each window along one axis
@@ -18,7 +15,7 @@ Windows = list[tuple[int, int]]  # (start, end) of each window along one axis
 
 def plane_indices(indices: Any, shape: tuple[int, ...], size: Sequence[int], array_type: Any) -> None:
     """Check that `indices` holds positions of a plane, or volume, of `size`, counted in row-major order."""
-    checks.integers("indices", indices, shape, array_type)
+    arrays.integers("indices", indices, shape, array_type)
     positions = math.prod(size)
     if math.prod(shape) and not 0 <= int(indices.min()) <= int(indices.max()) < positions:
         raise ValueError(

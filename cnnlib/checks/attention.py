@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnlib.checks import dtype_name, floating, like, number, shaped
+from cnnlib.checks.arrays import dtype_name, floating, like, number, shaped
 from cnnlib.geometry import as_int
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnlib.checks import beside, choice, floating, integers, like, matching, shaped
+from cnnlib.checks.arrays import beside, choice, floating, integers, like, matching, shaped
 from cnnlib.geometry import as_int
 
 REDUCTIONS = ("mean", "sum", "none")
