@@ -1,0 +1,71 @@
+"""Which algorithm computes which convolution: the one rule, in one place.
+
+| the convolution                                                        | forward, grad_x, grad_weight |
+|------------------------------------------------------------------------|------------------------------|
+| empty batch                                                            | readable                     |
+| as many groups as channels and filters, more than one                  | depthwise                    |
+| 1 × 1, no padding                                                      | gemm                         |
+| dilated                                                                | im2col                       |
+| stride 1, at least 11 × 11 taps, at most 4 channels times filters      | fft                          |
+| 3 × 3, stride 1, at least 32 channels and filters, tiles of 2 fit best | winograd2                    |
+| 3 × 3, stride 1, at least 32 channels and filters                      | winograd4                    |
+| all others                                                             | toeplitz                     |
+
+Channels and filters are those of one group; groups are computed one after another. Whatever is chosen, values that are
+not finite, or so large that an intermediate sum might overflow where the result does not, go to `cnnlib.ops_numpy`
+(see `conv`), except from the algorithms named in LOCAL, which multiply exactly what the definition multiplies.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from cnnlib.geometry import Geometry
+
+LOCAL = ("readable", "gemm", "im2col", "depthwise")
+FFT_TAPS, FFT_CHANNELS = 121, 4
+WINOGRAD_CHANNELS = 32
+
+
+class Choice(NamedTuple):
+    """The name of an algorithm for each direction."""
+
+    forward: str
+    grad_x: str
+    grad_weight: str
+
+
+def _winograd(size: tuple[int, ...]) -> str:
+    """Return the Winograd algorithm that multiplies less for a plane of this size, in whole tiles."""
+    products = {m: (m + 2) ** 2 * (-(-size[0] // m)) * (-(-size[1] // m)) for m in (4, 2)}
+    return f"winograd{min(products, key=lambda m: products[m])}"
+
+
+def choose(
+    batch: int, channels: int, filters: int, input_size: tuple[int, ...], geometry: Geometry, groups: int
+) -> Choice:
+    """Return the algorithms for x (batch, channels, *input_size) and that many filters, by the table above.
+
+    >>> from cnnlib.geometry import conv_geometry
+    >>> choose(8, 64, 64, (56, 56), conv_geometry((56, 56), 3, padding=1), 1)
+    Choice(forward='winograd4', grad_x='winograd4', grad_weight='winograd4')
+    """
+    inner, outer = channels // groups, filters // groups
+    kernel, unit_stride = geometry.kernel_size, geometry.stride == (1, 1)
+    if batch == 0:
+        name = "readable"
+    elif groups > 1 and inner == outer == 1:
+        name = "depthwise"
+    elif kernel == (1, 1) and not any(map(any, geometry.padding)):
+        name = "gemm"
+    elif geometry.dilation != (1, 1):
+        name = "im2col"
+    elif unit_stride and math.prod(kernel) >= FFT_TAPS and inner * outer <= FFT_CHANNELS:
+        name = "fft"
+    elif unit_stride and kernel == (3, 3) and min(inner, outer) >= WINOGRAD_CHANNELS:
+        here, there = _winograd(geometry.output_size), _winograd(input_size)
+        return Choice(here, there, here)
+    else:
+        name = "toeplitz"
+    return Choice(name, name, name)
