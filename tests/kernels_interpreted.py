@@ -73,6 +73,7 @@ def test_drawn_layers(layer, seed, dtype):
     [
         ((2, 20, 9, 9), (18, 20, 2, 2), {"padding": 1}),
         ((1, 34, 13, 12), (36, 17, 1, 1), {"groups": 2}),
+        ((1, 32, 4, 5), (16, 32, 3, 2), {"padding": 1}),  # blocks of channels without a remainder
         ((3, 3, 15, 15), (17, 3, 1, 1), {"stride": 2, "padding": "valid"}),
         ((1, 1, 2, 2), (1, 1, 1, 1), {"stride": 4, "padding": 1}),
     ],

@@ -75,7 +75,7 @@ def refusals():
     yield {"x": x, "weight": weight, "padding": "full"}, "padding is 'full'"
     yield {"x": x, "weight": weight}, "x is on cpu; expected cuda, where Triton compiles"
     vast = torch.ones(1, 4, 1, 1).expand(1, 4, 2**16, 2**15)
-    yield {"x": vast, "weight": weight}, r"x has shape .* expected fewer than 2³¹ pixels"
+    yield {"x": vast, "weight": weight}, r"x has shape .* expected fewer than 2³⁰ pixels"
 
 
 def test_bad_input_is_named():
@@ -121,6 +121,31 @@ def test_the_programs_compile_for_the_matrix_units(name, dtype, precision, tmp_p
     assert "wgmma.mma_async" in built.asm["ptx"]
     assert "cp.async" in built.asm["ptx"]
     assert built.metadata.shared <= _tuning.SHARED_BYTES
+
+
+@pytest.mark.parametrize("size", [1, 3, 64, 512, 2048])
+@pytest.mark.parametrize(
+    ("dtype", "precision"), [(torch.bfloat16, "ieee"), (torch.float32, "tf32"), (torch.float32, "ieee")]
+)
+def test_tiles_are_tried_that_fit(size, dtype, precision):
+    from cnnlib.kernels import _correlation, _tuning
+
+    options = {"depth": size, "width": size, "PRECISION": precision}
+    item = dtype.itemsize
+    for program, sizes in (
+        (_correlation.CORRELATE, {"BLOCK_N": "width", "BLOCK_K": "depth"}),
+        (_correlation.WEIGHT, {"BLOCK_M": "depth", "BLOCK_N": "width"}),
+    ):
+        kept = _tuning.fitting(sizes, program.configs, {"x": torch.empty(0, dtype=dtype)}, **options)
+        assert kept
+        assert len(kept) <= len(_tuning.TILES)
+        for config in kept:
+            m, n, k = (config.kwargs[f"BLOCK_{axis}"] for axis in "MNK")
+            assert (m + n) * k * item * config.num_stages <= _tuning.SHARED_BYTES
+            assert k * item <= _tuning.LINE
+            assert n <= max(64, 2 * size)
+        if size >= 512 and precision != "ieee":
+            assert (128, 256) in {(c.kwargs["BLOCK_M"], c.kwargs["BLOCK_N"]) for c in kept}
 
 
 def on_gpu(layer, dtype):

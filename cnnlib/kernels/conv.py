@@ -18,7 +18,7 @@ from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_groups, conv_geome
 from cnnlib.kernels import _correlation
 
 DTYPES = ("bfloat16", "float16", "float32")
-MOST_PIXELS = 2**31  # they are counted in 32 bits
+MOST_PIXELS = 2**30  # they are counted in 32 bits, and a last tile reaches beyond them
 
 
 def _operands(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, groups: int) -> int:
@@ -44,7 +44,7 @@ def _geometry(
     geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     (oh, ow), (N, _, H, W) = geometry.output_size, x.shape
     if N * max(H * W, oh * ow) >= MOST_PIXELS:
-        raise ValueError(f"x has shape {tuple(x.shape)}; expected fewer than 2³¹ pixels in the batch and its output")
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected fewer than 2³⁰ pixels in the batch and its output")
     return geometry
 
 
@@ -74,7 +74,11 @@ def conv2d(
     of fewer than 16 channels are correct and slow. The first call of a shape, whatever its batch, tries the tiles.
 
     Under TRITON_INTERPRET=1, set before the first import, it runs in NumPy on CPU tensors, in float16 or float32.
-    Raises ValueError as `cnnlib.ops_numpy.conv2d` does, and for tensors elsewhere.
+    Raises ValueError as `cnnlib.ops_numpy.conv2d` does, for tensors elsewhere, and for 2³⁰ pixels or more in a batch.
+
+    >>> x = torch.ones(1, 1, 3, 3, device="cuda", dtype=torch.bfloat16)  # doctest: +SKIP
+    >>> conv2d(x, x[:, :, :2, :2])[0, 0].tolist()  # doctest: +SKIP
+    [[4.0, 4.0], [4.0, 4.0]]
     """
     groups = _operands(x, weight, bias, groups)
     geometry = _geometry(x, weight, stride, padding, dilation)
