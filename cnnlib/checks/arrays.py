@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from numbers import Real
 from typing import Any
@@ -15,7 +16,12 @@ OTHER_ARITHMETIC = ("matrix", "MaskedArray")  # subclasses of numpy.ndarray that
 
 def dtype_name(value: Any) -> str:
     """Return "float32" for both numpy's and torch's float32."""
-    return str(value.dtype).removeprefix("torch.")
+    return _name(value.dtype)
+
+
+@functools.cache
+def _name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")  # naming a dtype takes NumPy longer than a small operator
 
 
 def floating(
