@@ -46,8 +46,9 @@ def test_the_programs_are_right_in_the_interpreter():
     assert " passed" in run.stdout
 
 
-def test_without_triton_the_extra_is_named():
-    run = python("-c", "import sys; sys.modules['triton'] = None; import cnnlib.kernels")
+@pytest.mark.parametrize("missing", ["triton", "torch"])
+def test_without_triton_the_extra_is_named(missing):
+    run = python("-c", f"import sys; sys.modules['{missing}'] = None; import cnnlib.kernels")
     assert 'ImportError: cnnlib.kernels needs torch and Triton: pip install "cnnlib[triton]"' in run.stderr
 
 

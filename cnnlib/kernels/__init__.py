@@ -4,6 +4,7 @@ Triton comes with torch on Linux; elsewhere, or beside a CPU torch, the extra `c
 """
 
 try:
+    import torch as torch
     import triton as triton
 except ImportError as error:
     raise ImportError('cnnlib.kernels needs torch and Triton: pip install "cnnlib[triton]"') from error

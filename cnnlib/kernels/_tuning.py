@@ -24,11 +24,8 @@ TILES = (  # BLOCK_M, BLOCK_N, warps, stages of the pipeline; the last is for wh
     (64, 16, 4, 4),
 )
 LINE = 128  # bytes of one row that a program reads at a time, a line of the cache: 64 channels in half precision
-INTERPRETED = {
-    "BLOCK_M": 128,
-    "BLOCK_N": 16,
-    "BLOCK_K": 16,
-}  # the interpreter pays for each program, hardly for its size
+# The interpreter pays for each program, hardly for its size.
+INTERPRETED = {"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 16}
 
 
 def is_interpreted(program: Any) -> bool:
