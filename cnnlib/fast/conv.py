@@ -39,6 +39,7 @@ ALGORITHMS = {
     "winograd2": _algorithm(winograd, m=2),
     "winograd4": _algorithm(winograd, m=4),
 }
+SMALL = 20_000  # numbers that may be added one by one
 ROOM = 1e6  # by how much an intermediate value may exceed the product of the operands' norms
 
 
@@ -46,7 +47,7 @@ def norm(x: np.ndarray) -> float:
     """Return ‖x‖, or inf or nan where x is not finite or the sum of its squares overflows: one pass, in BLAS."""
     last = channels_last(x) if x.ndim == 4 else x
     flat = last.reshape(-1) if last.flags.c_contiguous else x.reshape(-1)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return math.sqrt(abs(float(np.dot(flat, flat))))
 
 
@@ -55,8 +56,8 @@ def _moderate(*operands: np.ndarray) -> bool:
 
     By Cauchy and Schwarz |⟨a, b⟩| ≤ ‖a‖·‖b‖, which also bounds, up to ROOM, every sum in between.
     """
-    norms = sorted(map(norm, operands))  # nan sorts anywhere, and fails below
-    return norms[-1] * max(1.0, norms[-2]) * ROOM < float(np.finfo(operands[0].dtype).max)
+    total = sum(map(norm, operands))
+    return total * max(1.0, total) * ROOM < float(np.finfo(operands[0].dtype).max)  # false of nan and of inf
 
 
 def conv2d(
@@ -148,9 +149,13 @@ def _groups(channels: int, filters: int, groups: int) -> list[tuple[slice, slice
 
 
 def bias_gradient(grad_output: np.ndarray) -> np.ndarray:
-    """Return the sum of grad_output (N, F, H, W) over images and pixels, (F,), wherever its channels lie."""
+    """Return the sum of grad_output (N, F, H, W) over images and pixels, (F,), wherever its channels lie.
+
+    The last sum, over images, is taken in float64: gradients of either sign cancel, and their rounding does not.
+    """
     last = channels_last(grad_output)
-    if not last.flags.c_contiguous:
-        return grad_output.sum(axis=(0, 2, 3))
     N, H, W, F = last.shape
-    return (np.ones((1, H * W), last.dtype) @ last.reshape(N, H * W, F)).sum(axis=(0, 1))
+    if last.size < SMALL or not last.flags.c_contiguous:
+        return grad_output.sum(axis=(0, 2, 3), dtype=np.float64).astype(grad_output.dtype)
+    images = np.ones((1, H * W), last.dtype) @ last.reshape(N, H * W, F)
+    return images.sum(axis=(0, 1), dtype=np.float64).astype(grad_output.dtype)

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from cnnlib.fast.buffers import Workspace
 
@@ -102,7 +101,7 @@ def _lowered(image: np.ndarray, reading: Reading, first: int, last: int, buffers
     _fill(Z, image, reading, above, left)
     column, row = Z.strides[2] * (reading.step // reading.wide), Z.strides[1]
     depth = reading.span * reading.taps * C
-    return as_strided(Z, (reading.groups, n * (last - first), depth), (column, row, Z.itemsize), writeable=False)
+    return np.ndarray((reading.groups, n * (last - first), depth), Z.dtype, Z, 0, (column, row, Z.itemsize))
 
 
 def blocks(images: int, rows: int, row_bytes: int, most: int = BLOCK) -> Iterator[tuple[slice, slice]]:

@@ -11,7 +11,6 @@ Multiplication" (2008), https://doi.org/10.1145/1356052.1356053.
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 SMALL = 1_000_000  # multiplications; OpenBLAS has 100³ as the limit of its small products
 FEWEST_ROWS = 24  # of a tile: below, the call costs more than the packing
@@ -44,9 +43,7 @@ def _even(size: int, most: int) -> int:
 def _stack(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Return a view (…, R, C, rows, columns) of the whole tiles of matrix (…, M, N)."""
     *lead, M, N = matrix.shape
-    *steps, down, right = matrix.strides
-    tiles = (M // rows, N // columns)
-    return as_strided(matrix, (*lead, *tiles, rows, columns), (*steps, rows * down, columns * right, down, right))
+    return matrix.reshape(*lead, M // rows, rows, N // columns, columns).swapaxes(-2, -3)
 
 
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -51,6 +51,17 @@ def _blas() -> list[Any]:
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
+def _set_threads(library: Any, threads: int) -> None:
+    """Set the number of threads of one BLAS, and let the next who asks set it too, from whatever thread.
+
+    A recent threadpoolctl listens to the first thread that asked until that one lets go. Where somebody else
+    holds the number just now, it stays as it is.
+    """
+    library.set_num_threads(threads)
+    if hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread()
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread; when the last holder leaves, it has as many as before the first one came.
@@ -63,7 +74,7 @@ def one_blas_thread() -> Iterator[None]:
             _before = [(library, library.num_threads) for library in _blas()]
             for library, threads in _before:
                 if threads != 1:
-                    library.set_num_threads(1)
+                    _set_threads(library, 1)
         _holders += 1
     try:
         yield
@@ -73,7 +84,7 @@ def one_blas_thread() -> Iterator[None]:
             if _holders == 0:
                 for library, threads in _before:
                     if threads != 1:
-                        library.set_num_threads(threads)
+                        _set_threads(library, threads)
 
 
 def over_batch(work: Callable[[slice, Workspace], Result], batch: int, nanoseconds: float) -> list[Result]:

@@ -14,7 +14,6 @@ Gray, "Toeplitz and Circulant Matrices" (2006), https://doi.org/10.1561/01000000
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from cnnlib.fast.buffers import Workspace
 from cnnlib.fast.layout import channels_last, empty_channels_last
@@ -94,21 +93,17 @@ def _grouped(image: np.ndarray, groups: int) -> np.ndarray:
     Where the images do not lie a whole number of rows apart, (n, groups, rows, …).
     """
     n, rows, columns, F = image.shape
-    per_image, down, right, number = image.strides
-    wide = columns // groups
-    if n == 1 or per_image == rows * down:
-        return as_strided(image, (groups, n * rows, wide * F), (wide * right, down, number))
-    return as_strided(image, (n, groups, rows, wide * F), (per_image, wide * right, down, number))
+    wide = columns // groups * F
+    if n == 1 or image.strides[0] == rows * image.strides[1]:
+        return image.reshape(n * rows, groups, wide).swapaxes(0, 1)
+    return image.reshape(n, rows, groups, wide).swapaxes(1, 2)
 
 
-def _like_grouped(windows: np.ndarray, grouped: np.ndarray) -> np.ndarray:
+def _like_grouped(seen: np.ndarray, grouped: np.ndarray) -> np.ndarray:
     """Split the windows (groups, n · rows, depth) by images where `grouped` is."""
     if grouped.ndim == 3:
-        return windows
-    groups, _, depth = windows.shape
-    n, _, rows, _ = grouped.shape
-    per_group, down, number = windows.strides
-    return as_strided(windows, (n, groups, rows, depth), (rows * down, per_group, down, number))
+        return seen
+    return seen.reshape(len(seen), len(grouped), -1, seen.shape[2]).swapaxes(0, 1)
 
 
 def _into(seen: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
@@ -150,7 +145,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
     reading, r = _reading(geometry, F, C * x.itemsize)
     matrix = toeplitz_matrix(weight, r, geometry.stride[1], reading.span, reading.wide)
     y = empty_channels_last((N, F, *geometry.output_size), x.dtype)
-    tiled = None if bias is None else np.tile(bias, geometry.output_size[1]).reshape(-1, F)
+    tiled = None if bias is None else np.repeat(bias[None], geometry.output_size[1], axis=0)
 
     def work(part: slice, buffers: Workspace) -> None:
         out = channels_last(y[part])
