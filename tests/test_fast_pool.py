@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twins import assert_every_option_is_drawn
 
 from cnnlib import fast, geometry, ops_numpy
-from cnnlib.fast import windows
+from cnnlib.fast import pool, windows
 
 NAN, INF = np.nan, np.inf
 LAYOUTS = ("contiguous", "channels last", "sliced")
@@ -83,9 +83,11 @@ def drawn_pools(draw):
 
 
 @settings(max_examples=400)
-@given(drawn_pools(), st.integers(0, 99))
-def test_drawn_pools_are_the_readable_ones(drawn, seed):
-    hold_to_readable(*drawn, seed=seed)
+@given(drawn_pools(), st.integers(0, 99), st.sampled_from((1, 8)))
+def test_drawn_pools_are_the_readable_ones(drawn, seed, least_channels):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "LEAST_CHANNELS", least_channels)  # with 1, tiles serve few channels too
+        hold_to_readable(*drawn, seed=seed)
 
 
 def test_every_option_is_drawn():
@@ -94,11 +96,14 @@ def test_every_option_is_drawn():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("kernel_size", "stride"), [(2, 2), (3, 2), (3, 1), (2, 3), ((1, 3), 2), (1, 2), (8, 8)])
-def test_many_blocks_are_as_one(monkeypatch, dtype, layout, kernel_size, stride):
-    monkeypatch.setattr(windows, "BLOCK_BYTES", 6000)  # some blocks are whole, the last is not
+@pytest.mark.parametrize("channels", [5, 8])  # eight are enough for tiles
+@pytest.mark.parametrize(
+    ("kernel_size", "stride"), [(2, 2), (3, 3), (3, 2), (3, 1), (2, 3), ((1, 3), 2), (1, 2), (8, 8)]
+)
+def test_many_blocks_are_as_one(monkeypatch, dtype, layout, channels, kernel_size, stride):
+    monkeypatch.setattr(windows, "BLOCK_BYTES", 12000)  # some blocks are whole, the last is not
     generator = np.random.default_rng(0)
-    x = np.maximum(0, generator.integers(-9, 9, (7, 5, 11, 9))).astype(dtype)  # rectified: windows of zeros tie
+    x = np.maximum(0, generator.integers(-9, 9, (7, channels, 11, 9))).astype(dtype)  # rectified: windows of zeros tie
     hold_to_readable(laid_out(x, layout), {"kernel_size": kernel_size, "stride": stride})
 
 

@@ -14,8 +14,10 @@ import numpy as np
 from cnnlib import checks, ops_numpy
 from cnnlib.fast.buffers import Workspace
 from cnnlib.fast.layout import contiguous_channels_last
-from cnnlib.fast.windows import MOST_TAPS, Make, Maxima, Run, Shape, Winners, cells, every, over_blocks, pairs
+from cnnlib.fast.windows import MOST_TAPS, Make, Maxima, Run, Shape, Tiles, Winners, cells, over_blocks, pairs
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, as_ints, pool_geometry
+
+LEAST_CHANNELS = 8  # below, a pixel's channels are too few bytes to be worth a copy of their own
 
 
 def max_pool2d(
@@ -128,15 +130,15 @@ def max_pool2d_values_backward(
         return _laid_out(max_pool2d_backward(grad_output, indices, input_size=x.shape[2:]), x)
     images, maxima, grads = (_images(a, x) for a in (x, y, grad_output))
     grad_images = np.empty_like(images)
-    route = _route_apart if _is_apart(geometry) else _route_overlapping
+    route = _route_tiles if _is_tiled(geometry) and images.shape[3] >= LEAST_CHANNELS else _route_anywhere
     over_blocks(route(images, maxima, grads, grad_images, geometry), images)
     return _restored(grad_images, x)
 
 
-def _route_overlapping(
+def _route_anywhere(
     images: np.ndarray, maxima: np.ndarray, grads: np.ndarray, grad_images: np.ndarray, geometry: Geometry
 ) -> Make:
-    """Where windows may share a pixel: say where in memory each winner lies, and add the gradients there."""
+    """Say where in memory the winner of each window lies, and add the gradients there."""
     _, H, W, K = images.shape
     first, table = K * _first_pixels(geometry, W)[..., None] + np.arange(K), pairs(K * _offsets(geometry, W))
 
@@ -154,29 +156,36 @@ def _route_overlapping(
     return make
 
 
-def _route_apart(
+def _route_tiles(
     images: np.ndarray, maxima: np.ndarray, grads: np.ndarray, grad_images: np.ndarray, geometry: Geometry
 ) -> Make:
-    """Where no two windows share a pixel: multiply the gradients by 1 or 0, tap by tap, each to its own pixel.
+    """Where windows lie side by side: repeat the gradients over their windows, and keep those of the winners.
 
-    They are multiplied as integers, whatever their bits mean: ∞ · 0 would be NaN.
+    They are multiplied by 1 or 0 as integers, whatever their bits mean: ∞ · 0 would be NaN.
     """
+    (kh, kw), (OH, OW), (H, W, K) = geometry.kernel_size, geometry.output_size, images.shape[1:]
     bits = np.dtype(f"i{images.itemsize}")
-    (dh, dw), (sh, sw), (OH, OW) = geometry.dilation, geometry.stride, geometry.output_size
-    taps = [(slice(None), every(i * dh, sh, OH), every(j * dw, sw, OW)) for i, j in np.ndindex(geometry.kernel_size)]
-    is_tiled = len(taps) * OH * OW == math.prod(images.shape[1:3])
+
+    def rows(a: np.ndarray) -> np.ndarray:
+        return a[:, : OH * kh].reshape(len(a), OH, kh, W, K)[:, :, :, : OW * kw]
 
     def make(shape: Shape, buffers: Workspace) -> Run:
-        winners = Winners(shape, images.dtype, geometry, buffers)
-        share = buffers.take("share", winners.windows, bits)
+        tiles = Tiles((shape[0], OH, kh, OW, kw, K), buffers)
+        highest, shares = (buffers.take(n, (shape[0], OH, 1, OW, kw, K), bits) for n in ("highest", "shares"))
+        lines = (shape[0], OH, 1, OW * kw, K)
 
         def run(part: slice) -> None:
-            if not is_tiled:
-                grad_images[part].fill(0)
-            grad, pixels = grads[part].view(bits), cells(grad_images[part].view(bits))
-            for tap, hit in zip(taps, winners.hits(images[part], maxima[part]), strict=True):
-                np.multiply(grad, hit, out=share)
-                pixels[tap] = cells(share)
+            for j in range(kw):
+                np.copyto(cells(highest)[:, :, 0, :, j], cells(maxima[part].view(bits)))
+                np.copyto(cells(shares)[:, :, 0, :, j], cells(grads[part].view(bits)))
+            np.equal(rows(images[part]), highest.view(images.dtype).reshape(lines), out=tiles.lines)
+            tiles.keep_the_first()
+            grad_x = grad_images[part]
+            if (OH * kh, OW * kw) != (H, W):
+                grad_x.fill(0)
+            kept = rows(grad_x.view(bits))
+            np.copyto(kept, tiles.lines)
+            np.multiply(shares.reshape(lines), kept, out=kept)
 
         return run
 
@@ -210,8 +219,8 @@ def _is_plain(geometry: Geometry, x: np.ndarray) -> bool:
     return inside and not any(map(any, geometry.padding)) and math.prod(geometry.kernel_size) <= MOST_TAPS
 
 
-def _is_apart(geometry: Geometry) -> bool:
-    return all(span <= stride for span, stride in zip(geometry.span, geometry.stride, strict=True))
+def _is_tiled(geometry: Geometry) -> bool:
+    return geometry.kernel_size == geometry.stride == geometry.span
 
 
 def _readable(x: np.ndarray, geometry: Geometry, ceil_mode: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -140,16 +140,6 @@ class Winners:
                 np.bitwise_and(self.lost_words[now], self.lost_words[1 - now], out=self.lost_words[now])
             yield self.lost_words[now]
 
-    def hits(self, x: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield for each tap, a byte per window: 1 if it is the winner. The windows must be as dense as the planes."""
-        before, before_words = self.tight_code, self.tight_words
-        before_words.fill(ONES)
-        for k, lost in enumerate(self.losers(x, y)):
-            np.bitwise_xor(before_words, lost, out=self.code_words)  # lost at every tap before, but not at this one
-            yield self.code.reshape(self.windows)
-            before, before_words = self.lost[k % 2], lost
-        yield before.reshape(self.windows)
-
     def codes(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the number of the winning tap of each window, a byte each in words: how many taps lost before it."""
         self.code_words.fill(0)
@@ -165,6 +155,29 @@ class Winners:
         """Return what `table`, made by `pairs`, says of the winner of each window, (B, H_out, W_out, K)."""
         np.take(table, self.codes(x, y).view(np.uint16), axis=0, out=self.places, mode="clip")
         return self.places.reshape(-1)[: y.size].reshape(self.windows)
+
+
+class Tiles:
+    """One byte for each pixel and channel of windows that lie side by side, (B, H_out, kh, W_out, kw, K)."""
+
+    def __init__(self, shape: tuple[int, ...], buffers: Workspace) -> None:
+        B, OH, self.kh, OW, self.kw, K = shape
+        marks = buffers.take("marks", shape, np.bool_)
+        self.lines = marks.reshape(B, OH, self.kh, OW * self.kw, K)
+        self.pixels = cells(marks)  # (B, H_out, kh, W_out, kw)
+        self.mark, self.mark_words = words(buffers, "mark", B * OH * OW * K)
+        self.mark = cells(self.mark.view(np.bool_).reshape(B, OH, OW, K))
+        self.open_words = words(buffers, "open", B * OH * OW * K)[1]
+
+    def keep_the_first(self) -> None:
+        """Unmark all but the first, row by row, of the marked pixels of each window."""
+        self.open_words.fill(ONES)  # 1 for a window of which no pixel was marked
+        for i, j in product(range(self.kh), range(self.kw)):
+            np.copyto(self.mark, self.pixels[:, :, i, :, j])
+            self.mark_words &= self.open_words
+            self.open_words ^= self.mark_words
+            if i or j:
+                np.copyto(self.pixels[:, :, i, :, j], self.mark)
 
 
 def pairs(offsets: np.ndarray) -> np.ndarray:
