@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import ctypes
 import datetime
+import gc
 import json
 import os
 import platform
@@ -79,8 +81,11 @@ def resident_kib(field: str) -> int:
 def peak_mib(call: Callable[[], Iterable[int]]) -> float:
     """Return by how many MiB one call raised the resident memory, less the bytes of its results, which it returns.
 
-    To be called once, in a fresh child, after the inputs are made and the libraries are loaded and used.
+    To be called once, in a fresh child, after the inputs are made and the libraries are loaded and used. What was
+    freed before is given back to the system first, or the call would take its memory from there.
     """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", "utf-8")  # forget the highest so far
     baseline = resident_kib("VmRSS")
     results = sum(call())

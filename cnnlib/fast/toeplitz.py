@@ -18,7 +18,7 @@ import numpy as np
 from cnnlib.fast.buffers import Workspace
 from cnnlib.fast.layout import channels_last, empty_channels_last
 from cnnlib.fast.lowering import Reading, windows
-from cnnlib.fast.products import multiply
+from cnnlib.fast.products import STACK, multiply
 from cnnlib.fast.threads import over_batch
 from cnnlib.geometry import Geometry
 
@@ -170,9 +170,12 @@ def grad_weight(grad_output: np.ndarray, x: np.ndarray, geometry: Geometry, shap
         for block, seen in windows(image, reading, buffers):
             upstream = _contiguous(gradient[block], buffers)
             grouped = _grouped(upstream, reading.groups)
-            products = buffers.take("products", (*grouped.shape[:-2], depth, r * F), x.dtype)
-            multiply(_like_grouped(seen, grouped).swapaxes(-1, -2), grouped, products)
-            total += products.reshape(-1, depth, r * F).sum(axis=0)
+            across = _like_grouped(seen, grouped).swapaxes(-1, -2)
+            together = max(1, STACK // total.size // (len(grouped) if grouped.ndim == 4 else 1))
+            for start in range(0, reading.groups, together):
+                some = (..., slice(start, start + together), slice(None), slice(None))
+                products = buffers.take("products", (*grouped[some].shape[:-2], depth, r * F), x.dtype)
+                total += multiply(across[some], grouped[some], products).reshape(-1, depth, r * F).sum(axis=0)
         return total
 
     parts = over_batch(work, N, grad_output.size * (C * shape[2] * shape[3]) / PER_NANOSECOND)

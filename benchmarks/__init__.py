@@ -1,0 +1,1 @@
+"""One script per question; `harness` has what they share, `results` what they found."""
