@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from cnnlib import ops_numpy as ops
+from cnnlib import fast, ops_numpy
 from cnnlib.geometry import IntOrTuple, Padding, as_groups, as_int, as_ints
 from cnnlib.nn_numpy.base import Layer
 
 
 class Conv2d(Layer):
-    """`ops_numpy.conv2d` with a weight (out_channels, in_channels // groups, kh, kw) and, unless told not to, a bias.
+    """`fast.conv2d` with a weight (out_channels, in_channels // groups, kh, kw) and, unless told not to, a bias.
 
     Weights are drawn from N(0, 2 / fan-in), biases are zero: He et al. (2015), https://arxiv.org/abs/1502.01852.
 
@@ -43,7 +43,7 @@ class Conv2d(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.x = x
-        return ops.conv2d(
+        return fast.conv2d(
             x,
             **self._parameters,
             stride=self.stride,
@@ -53,7 +53,7 @@ class Conv2d(Layer):
         )
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        grad_x, grad_weight, grad_bias = ops.conv2d_backward(
+        grad_x, grad_weight, grad_bias = fast.conv2d_backward(
             grad_output,
             self.x,
             self._parameters["weight"],
@@ -82,39 +82,41 @@ class Linear(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.x = x
-        return ops.linear(x, **self._parameters)
+        return ops_numpy.linear(x, **self._parameters)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        grad_x, grad_weight, grad_bias = ops.linear_backward(grad_output, self.x, self._parameters["weight"])
+        grad_x, grad_weight, grad_bias = ops_numpy.linear_backward(grad_output, self.x, self._parameters["weight"])
         self._gradients = {"weight": grad_weight, "bias": grad_bias}
         return grad_x
 
 
 class ReLU(Layer):
-    """`ops_numpy.relu`."""
+    """`fast.relu`."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.x = x
-        return ops.relu(x)
+        return fast.relu(x)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        return ops.relu_backward(grad_output, self.x)
+        return fast.relu_backward(grad_output, self.x)
 
 
 class MaxPool2d(Layer):
-    """`ops_numpy.max_pool2d`, without its indices."""
+    """`fast.max_pool2d_values`: x and y say where the maxima stood, so no indices are kept."""
 
     def __init__(self, kernel_size: IntOrTuple, *, stride: IntOrTuple | None = None, padding: Padding = 0) -> None:
         super().__init__()
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
-        self.input_size = x.shape[2:]
-        y, self.indices = ops.max_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding)
-        return y
+        self.x = x
+        self.y = fast.max_pool2d_values(x, self.kernel_size, stride=self.stride, padding=self.padding)
+        return self.y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        return ops.max_pool2d_backward(grad_output, self.indices, input_size=self.input_size)
+        return fast.max_pool2d_values_backward(
+            grad_output, self.x, self.y, self.kernel_size, stride=self.stride, padding=self.padding
+        )
 
 
 class AvgPool2d(Layer):
@@ -126,10 +128,10 @@ class AvgPool2d(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.input_size = x.shape[2:]
-        return ops.avg_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding)
+        return ops_numpy.avg_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        return ops.avg_pool2d_backward(
+        return ops_numpy.avg_pool2d_backward(
             grad_output, self.kernel_size, input_size=self.input_size, stride=self.stride, padding=self.padding
         )
 
@@ -147,7 +149,7 @@ class GlobalAvgPool2d(Layer):
 
 
 class BatchNorm2d(Layer):
-    """`ops_numpy.batch_norm` with a weight and a bias per channel, and running statistics as buffers.
+    """`fast.batch_norm` with a weight and a bias per channel, and running statistics as buffers.
 
     In training each channel is normalised by its own mean and variance over the batch, in use by the running ones.
     Ioffe and Szegedy (2015), https://arxiv.org/abs/1502.03167.
@@ -167,24 +169,27 @@ class BatchNorm2d(Layer):
         self._buffers = {"running_mean": np.zeros(C), "running_var": np.ones(C)}
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
-        self.x = x
-        y, *running = ops.batch_norm(
-            x, **self._buffers, **self._parameters, training=self.training, momentum=self.momentum, eps=self.eps
-        )
-        for name, value in zip(self._buffers, running, strict=True):
-            self._buffers[name][...] = value
+        self.x: np.ndarray = x
+        self.moments: tuple[np.ndarray, np.ndarray] | None = None
+        weight, bias = self._parameters["weight"], self._parameters["bias"]
+        if not self.training:
+            return fast.batch_norm(x, **self._buffers, weight=weight, bias=bias, eps=self.eps)[0]
+        y, mean, variance = fast.batch_norm_saving(x, weight, bias, eps=self.eps)
+        self.moments = mean, variance
+        m = x.size // len(mean)
+        if m:  # an empty batch says nothing
+            for name, value in (("running_mean", mean), ("running_var", variance * m / (m - 1))):
+                self._buffers[name] += self.momentum * (value - self._buffers[name])
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        grad_x, grad_weight, grad_bias = ops.batch_norm_backward(
-            grad_output,
-            self.x,
-            **self._buffers,
-            weight=self._parameters["weight"],
-            training=self.training,
-            eps=self.eps,
-        )
-        self._gradients = {"weight": grad_weight, "bias": grad_bias}
+        weight = self._parameters["weight"]
+        if self.moments is None:
+            running = self._buffers["running_mean"], self._buffers["running_var"]
+            grads = fast.batch_norm_backward(grad_output, self.x, *running, weight, eps=self.eps)
+        else:
+            grads = fast.batch_norm_saving_backward(grad_output, self.x, *self.moments, weight, eps=self.eps)
+        grad_x, self._gradients["weight"], self._gradients["bias"] = grads
         return grad_x
 
 
@@ -203,10 +208,10 @@ class Dropout(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.mask = self.generator.random(x.shape) >= self.p if self.training else None
-        return x if self.mask is None else ops.dropout(x, self.mask, p=self.p)
+        return x if self.mask is None else ops_numpy.dropout(x, self.mask, p=self.p)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        return grad_output if self.mask is None else ops.dropout_backward(grad_output, self.mask, p=self.p)
+        return grad_output if self.mask is None else ops_numpy.dropout_backward(grad_output, self.mask, p=self.p)
 
 
 class PadChannels(Layer):
