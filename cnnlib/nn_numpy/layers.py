@@ -173,7 +173,7 @@ class BatchNorm2d(Layer):
         self.moments: tuple[np.ndarray, np.ndarray] | None = None
         weight, bias = self._parameters["weight"], self._parameters["bias"]
         if not self.training:
-            return fast.batch_norm(x, **self._buffers, weight=weight, bias=bias, eps=self.eps)[0]
+            return fast.batch_norm(x, *self._running(), weight, bias, eps=self.eps)[0]
         y, mean, variance = fast.batch_norm_saving(x, weight, bias, eps=self.eps)
         self.moments = mean, variance
         m = x.size // len(mean)
@@ -185,12 +185,14 @@ class BatchNorm2d(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
         weight = self._parameters["weight"]
         if self.moments is None:
-            running = self._buffers["running_mean"], self._buffers["running_var"]
-            grads = fast.batch_norm_backward(grad_output, self.x, *running, weight, eps=self.eps)
+            grads = fast.batch_norm_backward(grad_output, self.x, *self._running(), weight, eps=self.eps)
         else:
             grads = fast.batch_norm_saving_backward(grad_output, self.x, *self.moments, weight, eps=self.eps)
         grad_x, self._gradients["weight"], self._gradients["bias"] = grads
         return grad_x
+
+    def _running(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._buffers["running_mean"], self._buffers["running_var"]
 
 
 class Dropout(Layer):
