@@ -3,7 +3,7 @@
 float32, one thread, no autograd: torch's forward, which always finds indices, and its backward given those. Ours lies
 in memory with channels last, as in our networks; torch takes the faster of its two layouts. "values" routes the
 gradient by looking the winner up again in x and y, "indices" is `max_pool2d` as `ops_numpy` defines it. Memory is what
-one call in a fresh child needs above its inputs and its results. Results: ``benchmarks/results/pool.csv``.
+one call in a fresh child needs above its inputs, y and grad_x; indices count. Results: ``benchmarks/results/pool.csv``.
 """
 
 from __future__ import annotations
@@ -50,10 +50,9 @@ def our_call(shape: str, direction: str, algorithm: str) -> Call:
 
     def indices() -> int:
         y, winners = fast.max_pool2d(x, k, stride=stride)
-        kept = y.nbytes + winners.nbytes
         if direction == "forward":
-            return kept
-        return kept + fast.max_pool2d_backward(grad_output, winners, input_size=x.shape[2:]).nbytes
+            return y.nbytes
+        return y.nbytes + fast.max_pool2d_backward(grad_output, winners, input_size=x.shape[2:]).nbytes
 
     return {"values": values, "indices": indices}[algorithm]
 
@@ -69,11 +68,10 @@ def torch_call(shape: str, direction: str, layout: str) -> Call:
     @torch.no_grad()
     def call() -> int:
         y, winners = torch.nn.functional.max_pool2d(image, k, stride, return_indices=True)
-        kept = y.nbytes + winners.nbytes
         if direction == "forward":
-            return kept
+            return y.nbytes
         backward = torch.ops.aten.max_pool2d_with_indices_backward
-        return kept + backward(grad, image, [k, k], [stride, stride], [0, 0], [1, 1], False, winners).nbytes
+        return y.nbytes + backward(grad, image, [k, k], [stride, stride], [0, 0], [1, 1], False, winners).nbytes
 
     return call
 

@@ -232,3 +232,8 @@ def test_rectifiers_of_many_blocks(size):
     x, grad_output = arrays(0, "float32", size, size)
     np.testing.assert_array_equal(fast.relu(x), ops_numpy.relu(x))
     np.testing.assert_array_equal(fast.relu_backward(grad_output, x), ops_numpy.relu_backward(grad_output, x))
+
+
+def test_the_rectifier_at_its_kink():
+    x = np.array([-1.0, -0.0, 0.0, 1.0, NAN])
+    np.testing.assert_array_equal(fast.relu_backward(np.full(5, INF), x), [0, 0, 0, INF, INF])

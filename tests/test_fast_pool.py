@@ -142,6 +142,12 @@ def test_special_values(row, winner, stride):
         np.testing.assert_array_equal(grad_x, expected)
 
 
+def test_the_first_of_two_zeros_keeps_its_sign():
+    for row in ([-0.0, 0.0], [0.0, -0.0]):
+        x = np.array([[[row * 20]]])
+        np.testing.assert_array_equal(np.signbit(fast.max_pool2d_values(x, (1, 2))), np.signbit(x[..., ::2]))
+
+
 def test_threads_share_nothing():
     generator = np.random.default_rng(0)
     x = laid_out(generator.normal(size=(16, 8, 33, 31)).astype("float32"), "channels last")

@@ -17,6 +17,8 @@ import test_attention
 import test_conv
 import test_conv_ranks
 import test_dropout
+import test_fast_norm
+import test_fast_pool
 import test_local
 import test_local_norm
 import test_loss
@@ -246,6 +248,24 @@ MUTANTS = {
         "masked_fill(attn_mask.logical_not(), -torch.inf)",
         "masked_fill(attn_mask, -torch.inf)",
         (test_attention.test_a_query_that_sees_nothing_gets_zeros, TORCH, "bool"),
+    ),
+    "count the taps of a fast pooling by columns": (
+        "fast.pool",
+        "(np.arange(kh)[:, None] * (dh * width) + np.arange(kw) * dw)",
+        "(np.arange(kh) * (dh * width) + np.arange(kw)[:, None] * dw)",
+        (test_fast_pool.test_the_first_maximum_in_row_major_order_wins, 1),
+    ),
+    "forget the sign of a pooled zero": (
+        "fast.pool",
+        "if (maxima == 0).any() and _has_negative_zero(images):",
+        "if False:",
+        (test_fast_pool.test_the_first_of_two_zeros_keeps_its_sign,),
+    ),
+    "let a gradient pass at the kink": (
+        "fast.activation",
+        "np.less_equal(values[block], 0, out=passes)",
+        "np.less(values[block], 0, out=passes)",
+        (test_fast_norm.test_the_rectifier_at_its_kink,),
     ),
 }
 
