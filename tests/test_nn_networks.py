@@ -103,6 +103,21 @@ def test_dropout_keeps_what_its_generator_says():
     assert torch.equal(twin.eval()(leaf), leaf)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_gradcheck_passes(training):
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *size: torch.randn(size, generator=generator, dtype=torch.float64)  # noqa: E731
+    running, options = (draw(3), draw(3) ** 2 + 0.5), {"training": training, "momentum": 0.1, "eps": 1e-5}
+
+    def normalised(x, weight, bias):
+        return nn_torch.BatchNormFunction.apply(x, *running, weight, bias, options)[0]
+
+    leaves = [v.requires_grad_() for v in (draw(4, 3, 2, 2), draw(3), draw(3))]
+    assert torch.autograd.gradcheck(normalised, leaves)
+    mask = draw(4, 3) > 0
+    assert torch.autograd.gradcheck(lambda x: nn_torch.DropoutFunction.apply(x, mask, 0.4), draw(4, 3).requires_grad_())
+
+
 def test_the_mode_is_given_back():
     model = nn_numpy.Sequential(nn_numpy.BatchNorm2d(1), nn_numpy.BatchNorm2d(1))
     model.layers[1].eval()

@@ -118,9 +118,9 @@ class BatchNorm2d(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
         options = {"training": self.training, "momentum": self.momentum, "eps": self.eps}
-        y, self.running_mean, self.running_var = BatchNormFunction.apply(
-            x, self.running_mean, self.running_var, self.weight, self.bias, options
-        )
+        y, mean, var = BatchNormFunction.apply(x, self.running_mean, self.running_var, self.weight, self.bias, options)
+        if self.training:
+            self.running_mean, self.running_var = mean, var
         return y
 
 
