@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 AXES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -34,16 +34,25 @@ class Geometry(NamedTuple):
 
 
 def as_int(name: str, value: object, minimum: int) -> int:
-    """Return `value` as an int, or raise a ValueError that names it."""
-    if not isinstance(value, bool):
+    """Return `value` as an int of at most 64 bits, or raise a ValueError that names it."""
+    if not isinstance(value, bool) and "bool" not in str(getattr(value, "dtype", "")):
         try:
             number = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             pass
         else:
+            if number >= 2**63:
+                raise ValueError(f"{name} is {value!r}; expected an integer of 64 bits")
             if number >= minimum:
                 return number
     raise ValueError(f"{name} is {value!r}; expected an integer of at least {minimum}")
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return `value`, True or False, as a bool; nothing else is taken for one or the other."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise ValueError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
 
 
 def as_ints(name: str, value: object, rank: int, minimum: int) -> tuple[int, ...]:
@@ -110,6 +119,20 @@ def as_groups(in_channels: int, out_channels: int, groups: int) -> tuple[int, in
     return in_channels, out_channels, groups
 
 
+def _layout(
+    input_size: Sequence[int], kernel_size: IntOrTuple, stride: IntOrTuple, padding: Padding, dilation: IntOrTuple
+) -> tuple[tuple[int, ...], Geometry]:
+    """Check what the options of all layers with windows share; return the input's sizes and a geometry without output.
+
+    Raises ValueError, naming the argument.
+    """
+    rank = as_rank(input_size)
+    sizes = as_ints("input_size", tuple(input_size), rank, 1)
+    kernel = as_ints("kernel_size", kernel_size, rank, 1)
+    strides, dilations = as_ints("stride", stride, rank, 1), as_ints("dilation", dilation, rank, 1)
+    return sizes, Geometry(kernel, strides, as_padding(padding, kernel, strides, dilations), dilations, ())
+
+
 def conv_geometry(
     input_size: Sequence[int],
     kernel_size: IntOrTuple,
@@ -125,20 +148,15 @@ def conv_geometry(
     >>> conv_geometry((7, 7), 3, stride=2).output_size
     (3, 3)
     """
-    rank = as_rank(input_size)
-    sizes = as_ints("input_size", tuple(input_size), rank, 1)
-    kernel = as_ints("kernel_size", kernel_size, rank, 1)
-    strides = as_ints("stride", stride, rank, 1)
-    dilations = as_ints("dilation", dilation, rank, 1)
-    paddings = as_padding(padding, kernel, strides, dilations)
-    geometry = Geometry(kernel, strides, paddings, dilations, ())
+    sizes, geometry = _layout(input_size, kernel_size, stride, padding, dilation)
+    kernel, strides, paddings, dilations, _ = geometry
     output = []
     for i, span in enumerate(geometry.span):
         padded = sizes[i] + sum(paddings[i])
         if span > padded:
             dilated = f" with dilation {dilations[i]} (spanning {span})" if dilations[i] > 1 else ""
             raise ValueError(
-                f"kernel_size is {kernel[i]}{dilated} along the {AXES[rank][i]}; expected a span of at most "
+                f"kernel_size is {kernel[i]}{dilated} along the {AXES[len(sizes)][i]}; expected a span of at most "
                 f"{padded}, the input's {sizes[i]} and padding {paddings[i]}"
             )
         output.append((padded - span) // strides[i] + 1)
@@ -161,15 +179,10 @@ def pool_geometry(
     unlike there, a window that sees only padding, as only a dilated one may, is refused. Raises ValueError, naming the
     argument.
     """
-    rank = as_rank(input_size)
-    sizes = as_ints("input_size", tuple(input_size), rank, 1)
-    kernel = as_ints("kernel_size", kernel_size, rank, 1)
-    strides = kernel if stride is None else as_ints("stride", stride, rank, 1)
-    dilations = as_ints("dilation", dilation, rank, 1)
-    paddings = as_padding(padding, kernel, strides, dilations)
-    geometry = Geometry(kernel, strides, paddings, dilations, ())
+    stride, ceil_mode = kernel_size if stride is None else stride, as_flag("ceil_mode", ceil_mode)
+    sizes, geometry = _layout(input_size, kernel_size, stride, padding, dilation)
     return geometry._replace(
-        output_size=tuple(_windows_along(i, size, geometry, bool(ceil_mode)) for i, size in enumerate(sizes))
+        output_size=tuple(_windows_along(i, size, geometry, ceil_mode) for i, size in enumerate(sizes))
     )
 
 
@@ -204,7 +217,7 @@ def pool_divisors(geometry: Geometry, input_size: Sequence[int], count_include_p
 
     With `count_include_pad` the padding counts; what overhangs it in ceil mode never does.
     """
-    counts = []
+    counts, count_include_pad = [], as_flag("count_include_pad", count_include_pad)
     for i, size in enumerate(input_size):
         before, after = geometry.padding[i]
         low, high = (-before, size + after) if count_include_pad else (0, size)
@@ -226,14 +239,9 @@ def conv_transpose_geometry(
 
     The geometry's `output_size` is the transposed convolution's *input* size.
     """
-    rank = as_rank(input_size)
-    sizes = as_ints("input_size", tuple(input_size), rank, 1)
-    kernel = as_ints("kernel_size", kernel_size, rank, 1)
-    strides = as_ints("stride", stride, rank, 1)
-    dilations = as_ints("dilation", dilation, rank, 1)
-    extra = as_ints("output_padding", output_padding, rank, 0)
-    paddings = as_padding(padding, kernel, strides, dilations)
-    geometry = Geometry(kernel, strides, paddings, dilations, sizes)
+    sizes, geometry = _layout(input_size, kernel_size, stride, padding, dilation)
+    _, strides, paddings, dilations, _ = geometry
+    extra = as_ints("output_padding", output_padding, len(sizes), 0)
     output = []
     for i, span in enumerate(geometry.span):
         if extra[i] >= max(strides[i], dilations[i]):
@@ -243,6 +251,8 @@ def conv_transpose_geometry(
             )
         size = strides[i] * (sizes[i] - 1) + span - sum(paddings[i]) + extra[i]
         if size < 1:
-            raise ValueError(f"padding is {padding!r}; expected less, as the {AXES[rank][i]} of the output is {size}")
+            raise ValueError(
+                f"padding is {padding!r}; expected less, as the {AXES[len(sizes)][i]} of the output is {size}"
+            )
         output.append(size)
-    return geometry, tuple(output)
+    return geometry._replace(output_size=sizes), tuple(output)

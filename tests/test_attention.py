@@ -249,3 +249,22 @@ def test_bad_heads_are_named(backend):
             call(**changed)
     with pytest.raises(ValueError, match=r"grad_output has shape \(2, 5, 4\); expected \(2, 3, 4\)"):
         backend.ops.multi_head_attention_backward(key, x, key, key, into, bias, out, num_heads=2)
+
+
+@both
+def test_a_mask_of_keys_alone_serves_every_query_and_head(backend):
+    rng = np.random.default_rng(0)
+    x, into, out = (backend.array(rng.normal(size=shape)) for shape in ((2, 3, 4), (12, 4), (4, 4)))
+    keys = backend.array([True, False, True], "bool")
+    arguments = (x, x, x, into, None, out)
+    for mask in (keys, backend.array(True, "bool")):
+        whole = backend.array(np.broadcast_to(np.asarray(mask), (2, 2, 3, 3)), "bool")
+        y, expected = (
+            backend.ops.multi_head_attention(*arguments, None, num_heads=2, attn_mask=m) for m in (mask, whole)
+        )
+        assert_close(y, expected)
+        grads, same = (
+            backend.ops.multi_head_attention_backward(x, *arguments, num_heads=2, attn_mask=m) for m in (mask, whole)
+        )
+        for grad, other in zip(grads, same, strict=True):
+            assert_close(grad, other)

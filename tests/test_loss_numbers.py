@@ -126,3 +126,11 @@ def test_bad_input_is_named(backend):
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@both
+def test_the_gradient_of_a_target_at_infinite_logits(backend):
+    logits, target, half = backend.array([-np.inf, np.inf]), backend.array([0.0, 1.0]), backend.array(0.5)
+    backward = getattr(backend.ops, f"{BINARY}_backward")
+    _, grad_target = backward(1.0, logits, target, pos_weight=half, reduction="sum")
+    assert grad_target.tolist() == [np.inf, -np.inf]

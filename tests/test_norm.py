@@ -223,3 +223,18 @@ def test_bad_input_is_named(backend):
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@both
+def test_the_running_mean_of_an_infinite_batch_is_infinite(backend):
+    x = backend.array([[np.inf], [1.0]])
+    _, mean, var = backend.ops.batch_norm(x, backend.array([0.0]), backend.array([1.0]), training=True)
+    assert mean.tolist() == [np.inf]
+    assert np.isnan(var[0].item())
+
+
+@both
+def test_instances_of_an_empty_batch(backend):
+    x, weight = backend.array(np.zeros((0, 3, 5))), backend.array(np.ones(3))
+    assert tuple(backend.ops.instance_norm(x, weight, weight).shape) == (0, 3, 5)
+    assert tuple(backend.ops.instance_norm(x).shape) == (0, 3, 5)

@@ -5,6 +5,7 @@ Every refusal is a ValueError that names the argument, says what it is, and what
 
 from cnnlib.checks import attention, conv, loss, norm, pool
 from cnnlib.checks.arrays import (
+    as_int64,
     beside,
     choice,
     dimension,
@@ -18,11 +19,14 @@ from cnnlib.checks.arrays import (
     matching,
     maxout_operands,
     number,
+    plain,
+    real,
     shaped,
     softplus_options,
 )
 
 __all__ = [
+    "as_int64",
     "attention",
     "beside",
     "choice",
@@ -40,7 +44,9 @@ __all__ = [
     "maxout_operands",
     "norm",
     "number",
+    "plain",
     "pool",
+    "real",
     "shaped",
     "softplus_options",
 ]

@@ -24,6 +24,12 @@ def _name(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")  # naming a dtype takes NumPy longer than a small operator
 
 
+def plain(value: Any, array_type: Any) -> bool:
+    """Tell whether `value` is an array of this type that holds all its values and computes as arrays do."""
+    dense = str(getattr(value, "layout", "torch.strided")) == "torch.strided"
+    return isinstance(value, array_type) and type(value).__name__ not in OTHER_ARITHMETIC and dense
+
+
 def floating(
     name: str, value: Any, array_type: Any, axes: str | None = None, *, dtypes: tuple[str, ...] = FLOATS
 ) -> None:
@@ -31,9 +37,10 @@ def floating(
 
     The batch axis N may be empty; no other may. `axes=None` allows any shape.
     """
-    if not isinstance(value, array_type) or type(value).__name__ in OTHER_ARITHMETIC:
+    if not plain(value, array_type):
+        layout = f"{value.layout} " if isinstance(value, array_type) and hasattr(value, "layout") else ""
         raise ValueError(
-            f"{name} is a {type(value).__module__}.{type(value).__name__}; "
+            f"{name} is a {layout}{type(value).__module__}.{type(value).__name__}; "
             f"expected a {array_type.__module__}.{array_type.__name__}"
         )
     if dtype_name(value) not in dtypes:
@@ -79,10 +86,15 @@ def matching(name: str, value: Any, other_name: str, other: Any, array_type: typ
 
 def integers(name: str, value: Any, shape: tuple[int, ...], array_type: Any) -> None:
     """Check that `value` is an array of integers, not of booleans, of exactly this shape."""
-    if not isinstance(value, array_type):
+    if not plain(value, array_type):
         raise ValueError(f"{name} is {type(value).__name__}; expected integers of shape {shape}")
     if dtype_name(value) not in INTEGERS or tuple(value.shape) != shape:
         raise ValueError(f"{name} is {dtype_name(value)} {tuple(value.shape)}; expected integers of shape {shape}")
+
+
+def as_int64(value: Any) -> Any:
+    """Return an array of integers as one of int64, which both packages can compare and index with."""
+    return value.long() if hasattr(value, "long") else value.astype("int64")
 
 
 def linear_operands(x: Any, weight: Any, bias: Any, array_type: type) -> None:
@@ -99,22 +111,32 @@ def linear_operands(x: Any, weight: Any, bias: Any, array_type: type) -> None:
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> None:
     """Check that `value` is one of `options`."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}")
 
 
+def real(value: Any) -> float:
+    """Return a real number as a Python float, which leaves float32 arrays float32; for anything else NaN."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an integer beyond all floats
+        return math.nan
+
+
 def number(name: str, value: Any) -> float:
-    """Return `value`, a finite real number, as a Python float, which leaves float32 arrays float32."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    """Return `value`, a finite real number, as a Python float."""
+    found = real(value)
+    if not math.isfinite(found):
         raise ValueError(f"{name} is {value!r}; expected a finite number")
-    return float(value)
+    return found
 
 
 def fraction(name: str, value: Any) -> float:
     """Return `value`, a number from 0 to 1, as a Python float."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+    found = real(value)
+    if not 0 <= found <= 1:
         raise ValueError(f"{name} is {value!r}; expected a number from 0 to 1")
-    return float(value)
+    return found
 
 
 def dimension(name: str, value: Any, other_name: str, other: Any) -> int:
@@ -132,8 +154,8 @@ def mask(name: str, value: Any, other_name: str, other: Any, array_type: Any) ->
     """Check that `other` is a floating array and `value` one of booleans, of its shape and device."""
     floating(other_name, other, array_type)
     shape = tuple(other.shape)
-    if not isinstance(value, array_type) or dtype_name(value) != "bool" or tuple(value.shape) != shape:
-        kind = f"{dtype_name(value)} {tuple(value.shape)}" if isinstance(value, array_type) else type(value).__name__
+    if not plain(value, array_type) or dtype_name(value) != "bool" or tuple(value.shape) != shape:
+        kind = f"{dtype_name(value)} {tuple(value.shape)}" if plain(value, array_type) else type(value).__name__
         raise ValueError(f"{name} is {kind}; expected booleans of shape {shape}, that of {other_name}")
     beside(name, value, other_name, other)
 

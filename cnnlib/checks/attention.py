@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnlib.checks.arrays import dtype_name, floating, like, number, shaped
-from cnnlib.geometry import as_int
+from cnnlib.checks.arrays import dtype_name, floating, like, number, plain, shaped
+from cnnlib.geometry import as_flag, as_int
 
 
 def attention_operands(
@@ -31,11 +31,12 @@ def attention_operands(
 
 def _attention_mask(attn_mask: Any, is_causal: bool, query: Any, shape: tuple[int, ...], array_type: Any) -> None:
     """Check that the mask is of booleans or of the query's dtype, and that it broadcasts to `shape`."""
+    is_causal = as_flag("is_causal", is_causal)
     if attn_mask is None:
         return
     if is_causal:
         raise ValueError("attn_mask is given beside is_causal=True; expected one of the two")
-    if not isinstance(attn_mask, array_type):
+    if not plain(attn_mask, array_type):
         raise ValueError(f"attn_mask is a {type(attn_mask).__name__}; expected a {array_type.__name__}")
     if dtype_name(attn_mask) != "bool":
         floating("attn_mask", attn_mask, array_type)

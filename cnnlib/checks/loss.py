@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
-from cnnlib.checks.arrays import beside, choice, floating, integers, like, matching, shaped
+from cnnlib.checks.arrays import as_int64, beside, choice, floating, integers, like, matching, shaped
 from cnnlib.geometry import as_int
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -12,15 +13,15 @@ REDUCTIONS = ("mean", "sum", "none")
 
 def class_operands(
     name: str, scores: Any, target: Any, weight: Any, ignore_index: int, reduction: str, array_type: type
-) -> Any:
-    """Check scores (N, C, …), target (N, …) of class indices and weight (C,); return the target as int64."""
+) -> tuple[Any, int]:
+    """Check scores (N, C, …), target (N, …) of class indices, weight (C,); return target (int64), ignore_index."""
     floating(name, scores, array_type)
     shape = tuple(scores.shape)
     if len(shape) < 2 or shape[1] == 0:
         raise ValueError(f"{name} has shape {shape}; expected (N, C) or (N, C, …)")
     integers("target", target, (shape[0], *shape[2:]), array_type)
     beside("target", target, name, scores)
-    target = target.long() if hasattr(target, "long") else target.astype("int64")  # narrow types would wrap at −100
+    target = as_int64(target)  # narrow types would wrap at −100
     ignore_index = as_int("ignore_index", ignore_index, -(2**63))
     wrong = target[(target != ignore_index) & ((target < 0) | (target >= shape[1]))]
     if len(wrong):
@@ -29,7 +30,22 @@ def class_operands(
         shaped("weight", weight, (shape[1],), array_type)
         like("weight", weight, name, scores)
     choice("reduction", reduction, REDUCTIONS)
-    return target
+    return target, ignore_index
+
+
+def upstream(
+    grad_output: Any, name: str, value: Any, losses: tuple[int, ...], reduction: str, array_type: type
+) -> None:
+    """Check the gradient of a loss: a number, or an array of one; for "none" an array of `losses`, their shape."""
+    expected: tuple[int, ...] = losses if reduction == "none" else ()
+    found: tuple[int, ...] = ()
+    number = isinstance(grad_output, Real) and not isinstance(grad_output, bool)
+    if not number:
+        floating("grad_output", grad_output, array_type)
+        like("grad_output", grad_output, name, value)
+        found = tuple(grad_output.shape)
+    if found != expected:
+        raise ValueError(f"grad_output has shape {found}; expected {expected} for reduction {reduction!r}")
 
 
 def mse_operands(x: Any, target: Any, weight: Any, reduction: str, array_type: type) -> None:

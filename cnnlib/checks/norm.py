@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from cnnlib.checks.arrays import floating, like, number, shaped
-from cnnlib.geometry import as_int
+from cnnlib.geometry import as_flag, as_int
 
 
 def of_channels(x: Any, array_type: type, *, least: int = 2) -> int:
@@ -37,14 +37,15 @@ def per_value(x: Any, shape: tuple[int, ...], array_type: type, **arrays: Any) -
 
 def upstream(grad_output: Any, x: Any, array_type: type) -> None:
     """Check that the gradient of the output has the shape, dtype and device of x."""
-    per_value(x, tuple(x.shape), array_type, grad_output=grad_output)
+    shaped("grad_output", grad_output, tuple(x.shape), array_type)
+    like("grad_output", grad_output, "x", x)
 
 
 def batch_norm_operands(
     x: Any, running_mean: Any, running_var: Any, training: bool, eps: Any, array_type: type
 ) -> tuple[int, float]:
     """Check x (N, C, …) and the running statistics (C,); return C and eps."""
-    C, eps = of_channels(x, array_type), at_least("eps", eps, 0)
+    C, eps, training = of_channels(x, array_type), at_least("eps", eps, 0), as_flag("training", training)
     per_value(x, (C,), array_type, running_mean=running_mean, running_var=running_var)
     if (running_mean is None) != (running_var is None):
         missing, other = ("mean", "var") if running_mean is None else ("var", "mean")

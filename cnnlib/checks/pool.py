@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from cnnlib.checks import arrays
@@ -16,7 +15,7 @@ Windows = list[tuple[int, int]]  # (start, end) of each window along one axis
 def plane_indices(indices: Any, shape: tuple[int, ...], size: Sequence[int], array_type: Any) -> None:
     """Check that `indices` holds positions of a plane, or volume, of `size`, counted in row-major order."""
     arrays.integers("indices", indices, shape, array_type)
-    positions = math.prod(size)
+    positions, indices = math.prod(size), arrays.as_int64(indices)
     if math.prod(shape) and not 0 <= int(indices.min()) <= int(indices.max()) < positions:
         raise ValueError(
             f"indices runs from {int(indices.min())} to {int(indices.max())}; expected 0 to {positions - 1}"
@@ -85,10 +84,9 @@ def upsample_size(
         sizes = as_ints("size", size, 2, 1)
         return sizes, tuple(n / o for n, o in zip(input_size, sizes, strict=True))
     given = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
-    numbers = all(isinstance(f, Real) and not isinstance(f, bool) and math.isfinite(f) for f in given)
-    if len(given) != 2 or not numbers:
+    factors = [arrays.real(f) for f in given]
+    if len(given) != 2 or not all(map(math.isfinite, factors)):
         raise ValueError(f"scale_factor is {scale_factor!r}; expected a number or two (height, width)")
-    factors = [float(f) for f in given]
     for factor, n in zip(factors, input_size, strict=True):
         if n * factor < 1:
             raise ValueError(f"scale_factor is {scale_factor!r}; expected to leave at least one of {n} pixels")
@@ -97,9 +95,10 @@ def upsample_size(
 
 def norm_type(value: Any) -> float:
     """Return the exponent of a power-mean pooling, a positive number."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+    found = arrays.real(value)
+    if not 0 < found < math.inf:
         raise ValueError(f"norm_type is {value!r}; expected a positive number")
-    return float(value)
+    return found
 
 
 def blur_options(

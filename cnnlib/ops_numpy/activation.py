@@ -80,6 +80,7 @@ def elu(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
     return _elu(x, checks.number("alpha", alpha))
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def elu_backward(grad_output: np.ndarray, x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
     """Scale the gradient by 1 where x > 0, else by αeˣ: at x = 0, a kink unless α = 1, by α, as in torch.
 
@@ -105,6 +106,7 @@ def selu(x: np.ndarray) -> np.ndarray:
     return np.asarray(SELU_SCALE * _elu(x, SELU_ALPHA))
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def selu_backward(grad_output: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Scale the gradient by λ where x > 0, else by λαeˣ: at the kink, x = 0, by λα, as in torch; at NaN as `elu`'s.
 

@@ -22,6 +22,7 @@ from cnnlib.geometry import IntOrTuple, Padding, conv_geometry
 from cnnlib.ops_numpy._correlation import correlate, correlate_adjoint, correlate_weight
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def _conv(
     rank: int, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int, **layout: Any
 ) -> np.ndarray:
@@ -33,6 +34,7 @@ def _conv(
     return y
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def _conv_backward(
     rank: int, grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, groups: int, **layout: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,6 +90,7 @@ def conv1d_backward(
     return _conv_backward(1, grad_output, x, weight, groups, stride=stride, padding=padding, dilation=dilation)
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def conv2d_naive(
     x: np.ndarray,
     weight: np.ndarray,

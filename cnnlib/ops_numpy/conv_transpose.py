@@ -16,6 +16,7 @@ from cnnlib.geometry import IntOrTuple, Padding, conv_transpose_geometry
 from cnnlib.ops_numpy._correlation import correlate, correlate_adjoint, correlate_weight
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def _conv_transpose(
     rank: int, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int, **layout: Any
 ) -> np.ndarray:
@@ -27,6 +28,7 @@ def _conv_transpose(
     return y
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def _conv_transpose_backward(
     rank: int, grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, groups: int, **layout: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -28,6 +28,7 @@ def _filters(weight: np.ndarray, groups: int) -> np.ndarray:
     return weight.reshape(oh, ow, groups, C_out // groups, math.prod(weight.shape[3:]))
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def locally_connected2d(
     x: np.ndarray,
     weight: np.ndarray,
@@ -61,6 +62,7 @@ def locally_connected2d(
     return y if bias is None else y + bias.transpose(2, 0, 1)
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def locally_connected2d_backward(
     grad_output: np.ndarray,
     x: np.ndarray,

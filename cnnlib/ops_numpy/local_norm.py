@@ -102,8 +102,8 @@ def local_contrast_norm_backward(
     size, sigma, eps = checks.norm.contrast_options(size, sigma, eps)
     checks.norm.upstream(grad_output, x, np.ndarray)
     C, pixels = x.shape[1], x.shape[2] * x.shape[3]
-    rows, columns = blurs = _blurs(x, size, sigma)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        rows, columns = blurs = _blurs(x, size, sigma)
         v, s, mean, largest = _contrast(x, blurs, eps)
         grad_largest = -(grad_output * v / largest**2).sum(1, keepdims=True)
         grad_largest = np.where(np.maximum(mean, s) < eps, 0, grad_largest)

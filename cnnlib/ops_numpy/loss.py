@@ -34,7 +34,9 @@ def cross_entropy(
     >>> round(float(cross_entropy(np.zeros((2, 10)), np.array([3, 7]))), 4)  # ln 10
     2.3026
     """
-    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
+    target, ignore_index = checks.loss.class_operands(
+        "logits", logits, target, weight, ignore_index, reduction, np.ndarray
+    )
     smoothing = checks.fraction("label_smoothing", label_smoothing)
     log_probabilities = np.moveaxis(_log_softmax(logits, 1), 1, -1)  # (N, …, C)
     weight, one_hot, of_target = _classes(log_probabilities, target, weight, ignore_index)
@@ -47,6 +49,7 @@ def cross_entropy(
         return np.asarray((1 - smoothing) * loss + smoothing * _reduced(smooth, of_target.sum(), reduction))
 
 
+@np.errstate(invalid="ignore")  # 0 · ∞
 def cross_entropy_backward(
     grad_output: np.ndarray | float,
     logits: np.ndarray,
@@ -65,17 +68,18 @@ def cross_entropy_backward(
     >>> cross_entropy_backward(1.0, np.zeros((1, 2)), np.array([0]))
     array([[-0.5,  0.5]])
     """
-    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, np.ndarray)
+    target, ignore_index = checks.loss.class_operands(
+        "logits", logits, target, weight, ignore_index, reduction, np.ndarray
+    )
     smoothing = checks.fraction("label_smoothing", label_smoothing)
     softmax = np.exp(np.moveaxis(_log_softmax(logits, 1), 1, -1))  # (N, …, C)
     weight, one_hot, of_target = _classes(softmax, target, weight, ignore_index)
-    upstream = _shares(grad_output, target, of_target.sum(), reduction, logits.dtype)
+    upstream = _shares(grad_output, "logits", logits, target.shape, of_target.sum(), reduction)
     upstream = np.where(target == ignore_index, 0, upstream)[..., None]
-    with np.errstate(invalid="ignore"):  # 0 · ∞
-        q = np.where(one_hot, (1 - smoothing) * of_target[..., None] * upstream, 0)
-        if smoothing:
-            q = q + smoothing / len(weight) * weight * upstream
-        return np.moveaxis(softmax * q.sum(-1, keepdims=True) - q, -1, 1)
+    q = np.where(one_hot, (1 - smoothing) * of_target[..., None] * upstream, 0)
+    if smoothing:
+        q = q + smoothing / len(weight) * weight * upstream
+    return np.moveaxis(softmax * q.sum(-1, keepdims=True) - q, -1, 1)
 
 
 def nll_loss(
@@ -94,7 +98,7 @@ def nll_loss(
     >>> nll_loss(np.log([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 0]), reduction="none").round(4)
     array([0.2877, 0.6931])
     """
-    target = checks.loss.class_operands(
+    target, ignore_index = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, np.ndarray
     )
     log_probabilities = np.moveaxis(log_probabilities, 1, -1)
@@ -104,6 +108,7 @@ def nll_loss(
         return _reduced(losses, of_target.sum(), reduction)
 
 
+@np.errstate(invalid="ignore")  # 0 · ∞, ∞ − ∞
 def nll_loss_backward(
     grad_output: np.ndarray | float,
     log_probabilities: np.ndarray,
@@ -119,13 +124,12 @@ def nll_loss_backward(
     array([[ 0. , -0.5],
            [-0.5,  0. ]])
     """
-    target = checks.loss.class_operands(
+    target, ignore_index = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, np.ndarray
     )
     _, one_hot, of_target = _classes(np.moveaxis(log_probabilities, 1, -1), target, weight, ignore_index)
-    upstream = _shares(grad_output, target, of_target.sum(), reduction, log_probabilities.dtype)
-    with np.errstate(invalid="ignore"):
-        return np.moveaxis(np.where(one_hot, -(of_target * upstream)[..., None], 0), -1, 1)
+    upstream = _shares(grad_output, "log_probabilities", log_probabilities, target.shape, of_target.sum(), reduction)
+    return np.moveaxis(np.where(one_hot, -(of_target * upstream)[..., None], 0), -1, 1)
 
 
 def mse_loss(
@@ -145,6 +149,7 @@ def mse_loss(
         return _reduced(losses, losses.size if weight is None else weight.sum(), reduction)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def mse_loss_backward(
     grad_output: np.ndarray | float,
     x: np.ndarray,
@@ -160,9 +165,8 @@ def mse_loss_backward(
     """
     checks.loss.mse_operands(x, target, weight, reduction, np.ndarray)
     norm = x.size if weight is None else weight.sum()
-    with np.errstate(invalid="ignore", over="ignore"):
-        slopes = 2 * (x - target) * (1 if weight is None else weight)
-        grad_x = slopes * _shares(grad_output, x, norm, reduction, x.dtype)
+    slopes = 2 * (x - target) * (1 if weight is None else weight)
+    grad_x = slopes * _shares(grad_output, "x", x, x.shape, norm, reduction)
     return np.asarray(grad_x), np.asarray(-grad_x)
 
 
@@ -204,19 +208,19 @@ def binary_cross_entropy_with_logits_backward(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (grad_logits, grad_target): without weights σ − target, and −logits.
 
-    In general (1 + (p − 1) t) σ − p t, and −z + (p − 1) log(1 + e⁻ᶻ).
+    In general (1 + (p − 1) t) σ − p t, and p log(1 + e⁻ᶻ) − log(1 + eᶻ).
 
     >>> binary_cross_entropy_with_logits_backward(1.0, np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
     (array([-0.5,  1. ]), array([    -0., -10000.]))
     """
     checks.loss.binary_operands(logits, target, weight, pos_weight, reduction, np.ndarray)
-    share = _shares(grad_output, logits, logits.size, reduction, logits.dtype)
+    share = _shares(grad_output, "logits", logits, logits.shape, logits.size, reduction)
     with np.errstate(invalid="ignore"):
         share = share * (1 if weight is None else weight)
         grad_logits, grad_target = _sigmoid(logits) - target, -logits
         if pos_weight is not None:
             grad_logits = (1 + (pos_weight - 1) * target) * _sigmoid(logits) - pos_weight * target
-            grad_target = (pos_weight - 1) * _softplus(-logits) - logits
+            grad_target = pos_weight * _softplus(-logits) - _softplus(logits)
         return np.asarray(grad_logits * share), np.asarray(grad_target * share)
 
 
@@ -238,10 +242,9 @@ def _reduced(losses, norm, reduction):
         return np.asarray(total / np.asarray(norm, total.dtype) if reduction == "mean" else total)
 
 
-def _shares(grad_output, like, norm, reduction, dtype):
+def _shares(grad_output, name, values, losses, norm, reduction):
     """Return the gradient of the sum of the losses that reaches each of them: of their shape for "none", else ()."""
-    upstream, expected = np.asarray(grad_output, dtype), like.shape if reduction == "none" else ()
-    if upstream.shape != expected:
-        raise ValueError(f"grad_output has shape {upstream.shape}; expected {expected} for reduction {reduction!r}")
+    checks.loss.upstream(grad_output, name, values, losses, reduction, np.ndarray)
+    upstream, norm = np.asarray(grad_output, values.dtype), np.asarray(norm, values.dtype)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return upstream / np.asarray(norm, dtype) if reduction == "mean" else upstream
+        return upstream / norm if reduction == "mean" else upstream

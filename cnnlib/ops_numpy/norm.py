@@ -37,7 +37,8 @@ def _standardise(x: np.ndarray, axes: Axes, eps: float) -> tuple[np.ndarray, Mom
     centred -= rest
     variance = _mean(centred**2, axes)
     sigma = np.sqrt(variance + eps)
-    return centred / sigma, (mean + rest, variance, sigma)
+    mean = np.where(np.isfinite(mean), mean + rest, mean)  # ∞ stays ∞
+    return centred / sigma, (mean, variance, sigma)
 
 
 def _standardise_backward(grad: np.ndarray, x_hat: np.ndarray, sigma: np.ndarray, axes: Axes) -> np.ndarray:

@@ -20,6 +20,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return np.asarray(_sigmoid(x))
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def sigmoid_backward(grad_output: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Scale the gradient by y(1 − y), where y = sigmoid(x): at most ¼, which is how sigmoids make gradients vanish.
 
@@ -43,6 +44,7 @@ def tanh(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.tanh(x))
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def tanh_backward(grad_output: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Scale the gradient by 1 − y², where y = tanh(x).
 
@@ -70,6 +72,7 @@ def softplus(x: np.ndarray, *, beta: float = 1.0, threshold: float = 20.0) -> np
     return np.where(z > threshold, x, _softplus(z) / beta)
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def softplus_backward(
     grad_output: np.ndarray, x: np.ndarray, *, beta: float = 1.0, threshold: float = 20.0
 ) -> np.ndarray:

@@ -22,6 +22,7 @@ def _cut_out(x: np.ndarray, geometry: Geometry) -> np.ndarray:
     return np.array(windows, order="C").reshape(len(x), depth, length)
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ is NaN
 def _put_back(columns: np.ndarray, geometry: Geometry, size: tuple[int, ...]) -> np.ndarray:
     N, C = len(columns), columns.shape[1] // math.prod(geometry.kernel_size)
     return scatter_patches(columns.reshape(N, C, *geometry.kernel_size, *geometry.output_size), geometry, size)

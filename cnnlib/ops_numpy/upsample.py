@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnlib import checks
-from cnnlib.geometry import IntOrTuple, as_ints
+from cnnlib.geometry import IntOrTuple, as_flag, as_ints
 
 
 @np.errstate(invalid="ignore")  # ∞ − ∞ is NaN
@@ -112,6 +112,7 @@ def upsample_bilinear2d(
     array([[[[0., 1., 2., 3.]]]])
     """
     checks.floating("x", x, np.ndarray, "N, C, H, W")
+    align_corners = as_flag("align_corners", align_corners)
     sizes, ratios = checks.pool.upsample_size(x.shape[2:], size, scale_factor)
     (top, bottom, v), (left, right, u) = (
         _neighbours(*axis, align_corners, x.dtype) for axis in zip(x.shape[2:], sizes, ratios, strict=True)
@@ -137,7 +138,7 @@ def upsample_bilinear2d_backward(
     array([[[[1.5, 1.5]]]])
     """
     checks.floating("grad_output", grad_output, np.ndarray, "N, C, H_out, W_out")
-    before = as_ints("input_size", input_size, 2, 1)
+    align_corners, before = as_flag("align_corners", align_corners), as_ints("input_size", input_size, 2, 1)
     sizes, ratios = checks.pool.upsample_size(before, size, scale_factor)
     checks.shaped("grad_output", grad_output, (*grad_output.shape[:2], *sizes), np.ndarray)
     grad = grad_output

@@ -30,6 +30,8 @@ def scaled_dot_product_attention(
     tensor([[3.]])
     """
     scale = checks.attention_operands(query, key, value, attn_mask, is_causal, scale, Tensor)
+    if attn_mask is not None:
+        attn_mask = torch.atleast_2d(attn_mask)  # as torch asks
     return F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=bool(is_causal), scale=scale)
 
 

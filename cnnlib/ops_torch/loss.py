@@ -22,7 +22,9 @@ def cross_entropy(
     >>> round(float(cross_entropy(torch.zeros(2, 10), torch.tensor([3, 7]))), 4)  # ln 10
     2.3026
     """
-    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, torch.Tensor)
+    target, ignore_index = checks.loss.class_operands(
+        "logits", logits, target, weight, ignore_index, reduction, torch.Tensor
+    )
     return F.cross_entropy(
         logits,
         target,
@@ -50,9 +52,11 @@ def cross_entropy_backward(
     >>> cross_entropy_backward(1.0, torch.zeros(1, 2), torch.tensor([0]))
     tensor([[-0.5000,  0.5000]])
     """
-    target = checks.loss.class_operands("logits", logits, target, weight, ignore_index, reduction, torch.Tensor)
+    target, ignore_index = checks.loss.class_operands(
+        "logits", logits, target, weight, ignore_index, reduction, torch.Tensor
+    )
     smoothing = checks.fraction("label_smoothing", label_smoothing)
-    upstream, classes, of_target = _upstream(grad_output, logits, target, weight, ignore_index, reduction)
+    upstream, classes, of_target = _upstream(grad_output, "logits", logits, target, weight, ignore_index, reduction)
     received = torch.zeros_like(logits).scatter(1, classes, -(1 - smoothing) * upstream * of_target)
     if smoothing:
         each = logits.new_ones(logits.shape[1]) if weight is None else weight
@@ -74,7 +78,7 @@ def nll_loss(
     >>> nll_loss(torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log(), torch.tensor([1, 0]), reduction="none")
     tensor([0.2877, 0.6931])
     """
-    target = checks.loss.class_operands(
+    target, ignore_index = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, torch.Tensor
     )
     return F.nll_loss(log_probabilities, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
@@ -95,10 +99,12 @@ def nll_loss_backward(
     tensor([[ 0.0000, -0.5000],
             [-0.5000,  0.0000]])
     """
-    target = checks.loss.class_operands(
+    target, ignore_index = checks.loss.class_operands(
         "log_probabilities", log_probabilities, target, weight, ignore_index, reduction, torch.Tensor
     )
-    upstream, classes, of_target = _upstream(grad_output, log_probabilities, target, weight, ignore_index, reduction)
+    upstream, classes, of_target = _upstream(
+        grad_output, "log_probabilities", log_probabilities, target, weight, ignore_index, reduction
+    )
     return torch.zeros_like(log_probabilities).scatter(1, classes, -upstream * of_target)
 
 
@@ -134,7 +140,7 @@ def mse_loss_backward(
     """
     checks.loss.mse_operands(x, target, weight, reduction, torch.Tensor)
     each = torch.ones_like(x) if weight is None else weight
-    upstream = _given(grad_output, x, tuple(x.shape), reduction)
+    upstream = _given(grad_output, "x", x, x.shape, reduction)
     grad_x = upstream * (each / each.sum() if reduction == "mean" else each) * 2 * (x - target)
     return grad_x, -grad_x
 
@@ -173,7 +179,7 @@ def binary_cross_entropy_with_logits_backward(
     (tensor([-0.5000,  1.0000]), tensor([    -0., -10000.]))
     """
     checks.loss.binary_operands(logits, target, weight, pos_weight, reduction, torch.Tensor)
-    share = _given(grad_output, logits, tuple(logits.shape), reduction)
+    share = _given(grad_output, "logits", logits, logits.shape, reduction)
     share = share / logits.numel() if reduction == "mean" and logits.numel() else share
     share = share if weight is None else share * weight
     p = 1 if pos_weight is None else pos_weight
@@ -183,23 +189,18 @@ def binary_cross_entropy_with_logits_backward(
     return grad_logits * share, (F.logsigmoid(-logits) - p * F.logsigmoid(logits)) * share
 
 
-def _given(grad_output, like, expected, reduction):
-    """Return grad_output as a tensor: of shape `expected` for "none", else ()."""
-    upstream = torch.as_tensor(grad_output, dtype=like.dtype, device=like.device)
-    expected = expected if reduction == "none" else ()
-    if tuple(upstream.shape) != expected:
-        raise ValueError(
-            f"grad_output has shape {tuple(upstream.shape)}; expected {expected} for reduction {reduction!r}"
-        )
-    return upstream
+def _given(grad_output, name, values, losses, reduction):
+    """Return grad_output as a tensor: of the shape `losses` for "none", else ()."""
+    checks.loss.upstream(grad_output, name, values, tuple(losses), reduction, torch.Tensor)
+    return torch.as_tensor(grad_output, dtype=values.dtype, device=values.device)
 
 
-def _upstream(grad_output, scores, target, weight, ignore_index, reduction):
+def _upstream(grad_output, name, scores, target, weight, ignore_index, reduction):
     """Return the gradient of the sum of the losses that reaches each, its class and its weight, all (N, 1, …)."""
     counted = target != ignore_index
     classes = target.where(counted, 0)
     of_target = (torch.ones_like(classes, dtype=scores.dtype) if weight is None else weight[classes]).where(counted, 0)
-    upstream = _given(grad_output, scores, tuple(target.shape), reduction)
+    upstream = _given(grad_output, name, scores, target.shape, reduction)
     if reduction == "mean":
         upstream = upstream / of_target.sum()
     return (v.unsqueeze(1) for v in (upstream.expand(target.shape).where(counted, 0), classes, of_target))

@@ -151,7 +151,7 @@ def instance_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None =
     """
     C, eps = checks.instance_norm_operands(x, eps, Tensor)
     checks.per_value(x, (C,), Tensor, weight=weight, bias=bias)
-    return F.instance_norm(x, weight=weight, bias=bias, eps=eps)
+    return F.instance_norm(x, weight=weight, bias=bias, eps=eps) if len(x) else x.clone()
 
 
 def instance_norm_backward(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from cnnlib import checks
-from cnnlib.geometry import IntOrTuple, as_ints
+from cnnlib.geometry import IntOrTuple, as_flag, as_ints
 from cnnlib.ops_torch._axes import scatter_axis
 
 
@@ -87,6 +87,7 @@ def upsample_bilinear2d(
     tensor([[[[0., 1., 3., 4.]]]])
     """
     checks.floating("x", x, torch.Tensor, "N, C, H, W")
+    align_corners = as_flag("align_corners", align_corners)
     sizes, ratios = checks.pool.upsample_size(x.shape[2:], size, scale_factor)
     for axis in (3, 2):
         low, high, weight = _neighbours(x.shape[axis], sizes[axis - 2], ratios[axis - 2], align_corners, x)
@@ -109,7 +110,7 @@ def upsample_bilinear2d_backward(
     tensor([[[[1.5000, 1.5000]]]])
     """
     checks.floating("grad_output", grad_output, torch.Tensor, "N, C, H_out, W_out")
-    before = as_ints("input_size", input_size, 2, 1)
+    align_corners, before = as_flag("align_corners", align_corners), as_ints("input_size", input_size, 2, 1)
     sizes, ratios = checks.pool.upsample_size(before, size, scale_factor)
     checks.shaped("grad_output", grad_output, (*grad_output.shape[:2], *sizes), torch.Tensor)
     grad = grad_output
