@@ -30,9 +30,12 @@ def over_blocks(make: Make, images: np.ndarray) -> None:
     What depends on the shape alone is done by `make`, once for many blocks.
     """
     B, H, W, K = images.shape
-    count = max(1, BLOCK_BYTES // (H * W * K * images.itemsize))
+    most = max(1, BLOCK_BYTES // (H * W * K * images.itemsize))
 
     def work(part: slice, buffers: Workspace) -> None:
+        size = part.stop - part.start
+        blocks = max(1, -(-size // most))
+        count = max(1, -(-size // blocks))  # as equal as they can be: what `make` made serves most of them
         with np.errstate(invalid="ignore"):  # planes hold numbers of no meaning; ∞ − ∞ is NaN
             for first in range(part.start, part.stop, count):
                 last = min(first + count, part.stop)
@@ -106,14 +109,15 @@ class Winners:
         (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
         PH, PW = (o + (span - 1) // s for o, span, s in zip((OH, OW), geometry.span, (sh, sw), strict=True))
         self.windows, self.pitched = (B, OH, OW, K), (B, PH, PW, K)
-        self.is_dealt, self.is_tight = (sh, sw) != (1, 1), (PH, PW) == (OH, OW)
+        self.is_tight = (PH, PW) == (OH, OW)
         self.planes: dict[tuple[int, int], np.ndarray] = {}
-        self.taps = []  # (phase, shift): where each reads
+        self.taps: list[tuple[tuple[int, int], int]] = []  # (phase, shift): where each reads
         for i, j in product(range(geometry.kernel_size[0]), range(geometry.kernel_size[1])):
             (down, r), (right, c) = divmod(i * dh, sh), divmod(j * dw, sw)
             self.taps.append(((r, c), (down * PW + right) * K))
-            if self.is_dealt and (r, c) not in self.planes:
-                self.planes[r, c] = buffers.take(f"plane {r} {c}", self.pitched, dtype)
+        for phase, _ in self.taps[:-1] if (sh, sw) != (1, 1) else ():  # what loses at all others wins at the last
+            if phase not in self.planes:
+                self.planes[phase] = buffers.take(f"plane {phase}", self.pitched, dtype)
         self.stride, size = (sh, sw), B * PH * PW * K
         self.reach = size - self.taps[-1][1]  # windows begin before
         self.maxima = buffers.take("maxima", self.pitched, dtype)
