@@ -65,7 +65,12 @@ def test_binary_cross_entropy_with_logits(seed, dtype, shape, options, scale):
     options = {**options, **drawn}
     name = "binary_cross_entropy_with_logits"
     arguments = {"logits": np.asarray(scale * logits, dtype), "target": target}
-    compare(name, arguments, own(name, options), seed=seed, **options)
+    weight, positive = (1 if options[k] is None else options[k] for k in ("weight", "pos_weight"))
+    terms = weight * (1 + positive) * (1 + np.abs(arguments["logits"]))  # (1 − t) z and p log σ may cancel
+    reduced = {"none": terms, "sum": terms.sum(), "mean": terms.mean()}[options["reduction"]]
+    upstream = np.random.default_rng(seed).normal(size=np.shape(reduced))  # as `compare` draws it
+    below = np.abs(upstream) * terms / (terms.size if options["reduction"] == "mean" else 1)
+    compare(name, arguments, own(name, options), seed=seed, magnitudes=(reduced, (below, below)), **options)
 
 
 @pytest.mark.parametrize(
