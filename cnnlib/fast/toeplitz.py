@@ -17,7 +17,7 @@ import numpy as np
 
 from cnnlib.fast.buffers import Workspace
 from cnnlib.fast.layout import channels_last, empty_channels_last
-from cnnlib.fast.lowering import Reading, windows
+from cnnlib.fast.lowering import Reading, as_pixels, windows
 from cnnlib.fast.products import STACK, multiply
 from cnnlib.fast.threads import over_batch
 from cnnlib.geometry import Geometry
@@ -227,5 +227,6 @@ def _place(groups: np.ndarray, out: np.ndarray) -> None:
     n, rows, columns, C = out.shape
     sw = groups.shape[3]
     whole = columns // sw
-    out[:, :, : whole * sw].reshape(n, rows, whole, sw, C)[...] = groups[:, :rows, :whole]
+    inside = out[:, :, : whole * sw].reshape(n, rows, whole, sw * C)
+    as_pixels(inside)[...] = as_pixels(groups.reshape(*groups.shape[:3], -1))[:, :rows, :whole]
     out[:, :, whole * sw :] = groups[:, :rows, whole:].reshape(n, rows, -1, C)[:, :, : columns - whole * sw]
