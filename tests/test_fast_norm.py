@@ -1,5 +1,6 @@
 """The fast batch norm and rectifier are the readable ones, in any layout."""
 
+import inspect
 import threading
 
 import numpy as np
@@ -237,3 +238,11 @@ def test_rectifiers_of_many_blocks(size):
 def test_the_rectifier_at_its_kink():
     x = np.array([-1.0, -0.0, 0.0, 1.0, NAN])
     np.testing.assert_array_equal(fast.relu_backward(np.full(5, INF), x), [0, 0, 0, INF, INF])
+
+
+@pytest.mark.parametrize(
+    "name", ["batch_norm", "batch_norm_backward", "relu", "relu_backward", "max_pool2d", "max_pool2d_backward"]
+)
+def test_signatures_are_the_readable_ones(name):
+    mine, readable = (inspect.signature(getattr(ops, name)) for ops in (fast, ops_numpy))
+    assert mine.parameters == readable.parameters
