@@ -145,3 +145,10 @@ def test_infinities_cancel_without_a_warning(backend):
         ops.nll_loss_backward(1.0, x[0], array([0], "int64"), weight=x[0, 0]),
     ):
         assert np.isnan(np.asarray(y)).any(), y
+
+
+@both
+def test_indices_of_no_pixels_are_named(backend):
+    grad_output, indices = backend.array(np.ones((1, 1, 2, 2))), backend.array(np.ones((1, 1, 0, 1)), "int64")
+    with pytest.raises(ValueError, match=r"indices has shape \(1, 1, 0, 1\); expected 4 axes"):
+        backend.ops.max_unpool2d_backward(grad_output, indices)

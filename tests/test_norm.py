@@ -238,3 +238,12 @@ def test_instances_of_an_empty_batch(backend):
     x, weight = backend.array(np.zeros((0, 3, 5))), backend.array(np.ones(3))
     assert tuple(backend.ops.instance_norm(x, weight, weight).shape) == (0, 3, 5)
     assert tuple(backend.ops.instance_norm(x).shape) == (0, 3, 5)
+
+
+@both
+@pytest.mark.parametrize("scale", [1e-15, 1e15])
+def test_gradients_of_float32_at_any_scale(backend, scale):
+    x, grad_output = np.random.default_rng(0).normal(size=(2, 4, 8))
+    precise = ops_numpy.layer_norm_backward(grad_output, scale * x, 8, eps=0.0)[0]
+    single = (backend.array(a, "float32") for a in (grad_output, scale * x))
+    assert_close(backend.ops.layer_norm_backward(*single, 8, eps=0.0)[0], precise.astype("float32"), rtol=1e-5)

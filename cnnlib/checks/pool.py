@@ -25,8 +25,8 @@ def plane_indices(indices: Any, shape: tuple[int, ...], size: Sequence[int], arr
 def unpooled_shape(indices: Any, grad_output: Any) -> tuple[int, ...]:
     """Return the shape (N, C, H, W) that the indices of an unpooling must have, given any H and W."""
     shape = tuple(getattr(indices, "shape", ()))
-    if shape and len(shape) != 4:
-        raise ValueError(f"indices has shape {shape}; expected 4 axes (N, C, H, W)")
+    if shape and (len(shape) != 4 or 0 in shape[2:]):
+        raise ValueError(f"indices has shape {shape}; expected 4 axes (N, C, H, W), no axis but N to be empty")
     return (*grad_output.shape[:2], *shape[2:])
 
 

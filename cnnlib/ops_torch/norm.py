@@ -177,9 +177,10 @@ def _standardise_backward(grad: Tensor, x: Tensor, axes: tuple[int, ...], eps: f
     centred = centred - centred.sum(axes, keepdim=True) / m  # what rounding left of a large mean
     variance = centred.square().sum(axes, keepdim=True) / m
     slope = (variance + eps).rsqrt()
-    grad_variance = (grad * centred).sum(axes, keepdim=True) * slope**3 / -2
+    x_hat = centred * slope
+    grad_variance = (grad * x_hat).sum(axes, keepdim=True) * slope.square() / -2  # slope³ alone may underflow
     grad_mean = -(grad * slope).sum(axes, keepdim=True)
-    return grad * slope + grad_variance * 2 * centred / m + grad_mean / m, centred * slope
+    return grad * slope + grad_variance * 2 * centred / m + grad_mean / m, x_hat
 
 
 def _rescale_backward(grad, x, mean, variance, eps):
