@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnlib.fast.buffers import Workspace
+from cnnlib.fast.layout import gather_channels
 
 BLOCK = 3 << 19  # bytes of a lowered block, which is to stay near the second cache
 
@@ -64,11 +65,7 @@ def padded(image: np.ndarray, reading: Reading, first: int, last: int, buffers: 
     (top, bottom), (left, right) = reach(height, 1, above, H), reach(width, 1, -reading.left, W)
     copy[:, :top], copy[:, bottom:], copy[:, :, :left], copy[:, :, right:] = 0, 0, 0, 0
     inside = image[:, above + top : above + bottom, left - reading.left : right - reading.left]
-    if C < 8 and image.strides[2] == image.itemsize:  # channels apart in memory: copy each along its rows
-        for c in range(C):
-            copy[:, top:bottom, left:right, c] = inside[..., c]
-    else:
-        copy[:, top:bottom, left:right] = inside
+    gather_channels(inside, copy[:, top:bottom, left:right])
     return copy
 
 

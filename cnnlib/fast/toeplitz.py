@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnnlib.fast.buffers import Workspace
-from cnnlib.fast.layout import channels_last, empty_channels_last
+from cnnlib.fast.layout import channels_last, empty_channels_last, gather_channels
 from cnnlib.fast.lowering import Reading, as_pixels, windows
 from cnnlib.fast.products import STACK, multiply
 from cnnlib.fast.threads import over_batch
@@ -187,7 +187,7 @@ def _contiguous(image: np.ndarray, buffers: Workspace) -> np.ndarray:
     if image.strides[2:] == (image.shape[3] * image.itemsize, image.itemsize):
         return image
     copy = buffers.take("contiguous", image.shape, image.dtype)
-    copy[...] = image
+    gather_channels(image, copy)
     return copy
 
 
