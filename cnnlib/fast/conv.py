@@ -39,8 +39,22 @@ ALGORITHMS = {
     "winograd2": _algorithm(winograd, m=2),
     "winograd4": _algorithm(winograd, m=4),
 }
+_kept_geometry = functools.lru_cache(conv_geometry)
 SMALL = 20_000  # numbers that may be added one by one
 ROOM = 1e6  # by how much an intermediate value may exceed the product of the operands' norms
+
+
+def _geometry(
+    input_size: tuple[int, ...],
+    kernel_size: tuple[int, ...],
+    stride: IntOrTuple,
+    padding: Padding,
+    dilation: IntOrTuple,
+) -> Geometry:
+    """Return `conv_geometry`, kept where the options are plain integers: a small layer takes no longer than that."""
+    plain = type(stride) is type(padding) is type(dilation) is int
+    compute = _kept_geometry if plain else conv_geometry
+    return compute(input_size, kernel_size, stride=stride, padding=padding, dilation=dilation)
 
 
 def norm(x: np.ndarray) -> float:
@@ -77,7 +91,7 @@ def conv2d(
            [4., 4.]])
     """
     groups = conv_operands(2, x, weight, bias, groups, np.ndarray)
-    geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
+    geometry = _geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     name = dispatch.choose(len(x), x.shape[1], weight.shape[0], x.shape[2:], geometry, groups).forward
     if name == "readable" or not (name in dispatch.LOCAL or _moderate(x, weight)):
         return ops_numpy.conv2d(
@@ -110,7 +124,7 @@ def conv2d_backward(
     array([4.])
     """
     groups = conv_operands(2, x, weight, None, groups, np.ndarray)
-    geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
+    geometry = _geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     shaped("grad_output", grad_output, (x.shape[0], weight.shape[0], *geometry.output_size), np.ndarray)
     like("grad_output", grad_output, "x", x)
     names = dispatch.choose(len(x), x.shape[1], weight.shape[0], x.shape[2:], geometry, groups)
