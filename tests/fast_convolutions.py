@@ -65,6 +65,7 @@ def draw(rng, kind):
     elif kind == "dilated":
         options = {"dilation": pair(rng, 2, 4), "stride": pair(rng, 1, 3), "padding": some_padding(rng, 3)}
     else:
+        filters = filters if rng.integers(2) else filters + 9
         options = {"stride": pair(rng, 1, 5), "padding": some_padding(rng, 3)}
     if kind == "depthwise":
         channels = filters = groups = channels + 1

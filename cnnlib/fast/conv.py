@@ -13,7 +13,7 @@ import numpy as np
 from cnnlib import ops_numpy
 from cnnlib.checks import like, shaped
 from cnnlib.checks.conv import conv_operands
-from cnnlib.fast import depthwise, dispatch, fft, gemm, im2col, toeplitz, winograd
+from cnnlib.fast import depthwise, dispatch, fft, gemm, im2col, mec, toeplitz, winograd
 from cnnlib.fast.layout import channels_last, empty_channels_last
 from cnnlib.geometry import Geometry, IntOrTuple, Padding, conv_geometry
 
@@ -35,6 +35,7 @@ ALGORITHMS = {
     "fft": _algorithm(fft),
     "gemm": _algorithm(gemm),
     "im2col": _algorithm(im2col),
+    "mec": Algorithm(mec.forward, toeplitz.grad_x, mec.grad_weight),
     "toeplitz": _algorithm(toeplitz),
     "winograd2": _algorithm(winograd, m=2),
     "winograd4": _algorithm(winograd, m=4),

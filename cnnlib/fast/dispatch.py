@@ -9,6 +9,7 @@
 | stride 1, at least 11 × 11 taps, at most 4 channels times filters      | fft                          |
 | 3 × 3, stride 1, at least 32 channels and filters, tiles of 2 fit best | winograd2                    |
 | 3 × 3, stride 1, at least 32 channels and filters                      | winograd4                    |
+| at most 8 channels, at least 12 filters                                | mec, toeplitz, mec           |
 | all others                                                             | toeplitz                     |
 
 Channels and filters are those of one group; groups are computed one after another. Whatever is chosen, values that are
@@ -26,6 +27,7 @@ from cnnlib.geometry import Geometry
 LOCAL = ("readable", "gemm", "im2col", "depthwise")
 FFT_TAPS, FFT_CHANNELS = 121, 4
 WINOGRAD_CHANNELS = 32
+MEC_CHANNELS, MEC_FILTERS = 8, 12
 
 
 class Choice(NamedTuple):
@@ -66,6 +68,8 @@ def choose(
     elif unit_stride and kernel == (3, 3) and min(inner, outer) >= WINOGRAD_CHANNELS:
         here, there = _winograd(geometry.output_size), _winograd(input_size)
         return Choice(here, there, here)
+    elif inner <= MEC_CHANNELS and outer >= MEC_FILTERS:
+        return Choice("mec", "toeplitz", "mec")
     else:
         name = "toeplitz"
     return Choice(name, name, name)
