@@ -111,13 +111,14 @@ def blocks(images: int, rows: int, row_bytes: int, most: int = BLOCK) -> Iterato
 
 
 def windows(
-    image: np.ndarray, reading: Reading, buffers: Workspace
+    image: np.ndarray, reading: Reading, buffers: Workspace, least: int = 1
 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
     """Yield the windows of image (n, H, W, C) block by block: ((images, output rows), overlapping matrices).
 
     The matrices are (groups, images · rows, span · taps · C), their rows ordered (column // wide, tap, column % wide,
-    channel). The next block takes the same memory.
+    channel). The next block takes the same memory. Blocks have at
+    `least` so many rows where the batch has.
     """
     row_bytes = reading.width * reading.wide * reading.taps * image.shape[3] * image.itemsize
-    for part, rows in blocks(image.shape[0], reading.rows, row_bytes):
+    for part, rows in blocks(image.shape[0], reading.rows, row_bytes, max(BLOCK, least * row_bytes)):
         yield (part, rows), _lowered(image[part], reading, rows.start, rows.stop, buffers)

@@ -24,6 +24,7 @@ from cnnlib.geometry import Geometry
 
 PER_NANOSECOND = 20  # multiply-adds, roughly: is a batch worth sharing?
 NARROW = 16  # numbers of an output group that fill a vector
+LEAST_ROWS = 64  # of a product, below which packing the matrix costs as much as multiplying
 THIN = 64  # numbers of a group of pixels, below which all its row phases are computed at once
 TINY = 32  # bytes; pixels that are smaller are copied several at once
 
@@ -149,7 +150,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
 
     def work(part: slice, buffers: Workspace) -> None:
         out = channels_last(y[part])
-        for block, seen in windows(channels_last(x[part]), reading, buffers):
+        for block, seen in windows(channels_last(x[part]), reading, buffers, LEAST_ROWS):
             _into(seen, matrix, out[block])
             if tiled is not None:
                 out[block] += tiled
@@ -167,7 +168,7 @@ def grad_weight(grad_output: np.ndarray, x: np.ndarray, geometry: Geometry, shap
         image, gradient = channels_last(x[part]), channels_last(grad_output[part])
         depth = reading.span * reading.taps * C
         total = np.zeros((depth, r * F), x.dtype)
-        for block, seen in windows(image, reading, buffers):
+        for block, seen in windows(image, reading, buffers, LEAST_ROWS):
             upstream = _contiguous(gradient[block], buffers)
             grouped = _grouped(upstream, reading.groups)
             across = _like_grouped(seen, grouped).swapaxes(-1, -2)
