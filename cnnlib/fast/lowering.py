@@ -3,8 +3,8 @@
 Lowered, every column of the image is the k pixels that a window sees of it, side by side:
 Z[n, i, j, u] = x[n, i·s + u − top, j − left]. A window is then k neighbouring columns of Z, without a gap in memory,
 and the windows of one column of the output, for all rows and images, are a matrix whose rows lie one row of Z apart.
-The matrices of neighbouring columns overlap, and BLAS does not mind. This is MEC: Cho and Brand, "MEC: Memory-efficient
-Convolution for Deep Neural Network" (2017), https://arxiv.org/abs/1706.06873.
+The matrices of neighbouring columns overlap, and BLAS does not mind. It is Cho and Brand's MEC (see `mec`) with rows
+and columns exchanged; https://arxiv.org/abs/1706.06873.
 """
 
 from __future__ import annotations

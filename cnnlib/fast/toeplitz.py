@@ -3,7 +3,7 @@
 Of a row of the input, r neighbouring outputs see almost the same columns. Written side by side, their filters are a
 small Toeplitz matrix, the filter shifted by the stride from one output to the next, zeros elsewhere. The zeros are
 multiplied too; in return fewer and wider windows are copied, which wins where a filter bank is thin (LeNet's six).
-With r = 1 there are no zeros, and it is MEC (see `lowering`).
+With r = 1 there are no zeros, and what remains is `lowering`.
 
 The gradients are its exact adjoints. In grad_weight the transposed matrices multiply, and the copies of a filter are
 added along the diagonals. In grad_x the matrix is written the other way: s neighbouring pixels, s the stride, read the
