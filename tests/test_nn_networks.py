@@ -154,3 +154,19 @@ def test_bad_input_is_named():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_a_first_layer_needs_no_gradient_of_its_input():
+    rng = np.random.default_rng(5)
+    model, _ = pair(rng)
+    x, grad_output = rng.normal(size=(4, 2, 7, 7)), rng.normal(size=(4, 3))
+    model.forward(x)
+    model.backward(grad_output)
+    expected = dict(model.gradients)
+    model.forward(2 * x)
+    model.backward_parameters(2 * grad_output)
+    assert set(model.gradients) == set(expected)
+    model.forward(x)
+    model.backward_parameters(grad_output)
+    for name, gradient in model.gradients.items():
+        assert_close(gradient, expected[name])

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,37 +124,92 @@ def conv2d_backward(
     >>> conv2d_backward(np.ones((1, 1, 2, 2)), x, weight)[2]
     array([4.])
     """
+    layer = _checked(grad_output, x, weight, stride, padding, dilation, groups)
+    if layer.is_readable:
+        return ops_numpy.conv2d_backward(grad_output, x, weight, **layer.options())
+    grad_x = _gradient_of_x(grad_output, x, weight, layer)
+    return grad_x, _gradient_of_weight(grad_output, x, weight, layer), bias_gradient(grad_output)
+
+
+def conv2d_backward_parameters(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    *,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (grad_weight, grad_bias) of `conv2d_backward`: what the first layer of a network asks for.
+
+    >>> x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+    >>> conv2d_backward_parameters(np.ones((1, 1, 2, 2)), x, weight)
+    (array([[[[4., 4.],
+             [4., 4.]]]]), array([4.]))
+    """
+    layer = _checked(grad_output, x, weight, stride, padding, dilation, groups)
+    if layer.is_readable:
+        return ops_numpy.conv2d_backward(grad_output, x, weight, **layer.options())[1:]
+    return _gradient_of_weight(grad_output, x, weight, layer), bias_gradient(grad_output)
+
+
+class Layer(NamedTuple):
+    """A convolution whose operands are checked, and the algorithms of its gradients."""
+
+    geometry: Geometry
+    groups: int
+    names: dispatch.Choice
+    is_readable: bool
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that `ops_numpy` takes."""
+        geometry = self.geometry
+        return {
+            "stride": geometry.stride,
+            "padding": geometry.padding,
+            "dilation": geometry.dilation,
+            "groups": self.groups,
+        }
+
+
+def _checked(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    stride: IntOrTuple,
+    padding: Padding,
+    dilation: IntOrTuple,
+    groups: int,
+) -> Layer:
     groups = conv_operands(2, x, weight, None, groups, np.ndarray)
-    geometry = _geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    geometry = conv_geometry(x.shape[2:], weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     shaped("grad_output", grad_output, (x.shape[0], weight.shape[0], *geometry.output_size), np.ndarray)
     like("grad_output", grad_output, "x", x)
     names = dispatch.choose(len(x), x.shape[1], weight.shape[0], x.shape[2:], geometry, groups)
-    if "readable" in names or not (set(names) <= set(dispatch.LOCAL) or _moderate(grad_output, x, weight)):
-        return ops_numpy.conv2d_backward(
-            grad_output,
-            x,
-            weight,
-            stride=geometry.stride,
-            padding=geometry.padding,
-            dilation=geometry.dilation,
-            groups=groups,
-        )
-    grad_x, grad_weight = _gradients(names, grad_output, x, weight, geometry, groups)
-    return grad_x, grad_weight, bias_gradient(grad_output)
+    is_local = set(names) <= set(dispatch.LOCAL)
+    is_readable = "readable" in names or not (is_local or _moderate(grad_output, x, weight))
+    return Layer(geometry, groups, names, is_readable)
 
 
-def _gradients(
-    names: dispatch.Choice, grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: int
-) -> tuple[np.ndarray, np.ndarray]:
-    of_x, of_weight = ALGORITHMS[names.grad_x].grad_x, ALGORITHMS[names.grad_weight].grad_weight
-    if groups == 1 or names.forward == "depthwise":
-        grad_x = of_x(grad_output, weight, geometry, x.shape[2:])
-        return grad_x, of_weight(grad_output, x, geometry, weight.shape)
-    grad_x, grad_weight = empty_channels_last(x.shape, x.dtype), np.empty(weight.shape, weight.dtype)
-    for inner, outer in _groups(x.shape[1], weight.shape[0], groups):
-        grad_x[:, inner] = of_x(grad_output[:, outer], weight[outer], geometry, x.shape[2:])
-        grad_weight[outer] = of_weight(grad_output[:, outer], x[:, inner], geometry, weight[outer].shape)
-    return grad_x, grad_weight
+def _gradient_of_x(grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, layer: Layer) -> np.ndarray:
+    gradient = ALGORITHMS[layer.names.grad_x].grad_x
+    if layer.groups == 1 or layer.names.grad_x == "depthwise":
+        return gradient(grad_output, weight, layer.geometry, x.shape[2:])
+    grad_x = empty_channels_last(x.shape, x.dtype)
+    for inner, outer in _groups(x.shape[1], weight.shape[0], layer.groups):
+        grad_x[:, inner] = gradient(grad_output[:, outer], weight[outer], layer.geometry, x.shape[2:])
+    return grad_x
+
+
+def _gradient_of_weight(grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, layer: Layer) -> np.ndarray:
+    gradient = ALGORITHMS[layer.names.grad_weight].grad_weight
+    if layer.groups == 1 or layer.names.grad_weight == "depthwise":
+        return gradient(grad_output, x, layer.geometry, weight.shape)
+    grad_weight = np.empty(weight.shape, weight.dtype)
+    for inner, outer in _groups(x.shape[1], weight.shape[0], layer.groups):
+        grad_weight[outer] = gradient(grad_output[:, outer], x[:, inner], layer.geometry, weight[outer].shape)
+    return grad_weight
 
 
 def _groups(channels: int, filters: int, groups: int) -> list[tuple[slice, slice]]:

@@ -56,6 +56,10 @@ class Layer:
         """Set `gradients` and return the gradient of the last input."""
         raise TypeError(f"{type(self).__name__} has no backward")
 
+    def backward_parameters(self, grad_output: np.ndarray) -> None:
+        """Set `gradients` as `backward` does, where nobody asks for the gradient of the input: in a first layer."""
+        self.backward(grad_output)
+
     def train(self, training: bool = True) -> Layer:
         """Let this layer and its children act as in training, or, with False, as in use; return it."""
         self.training = training

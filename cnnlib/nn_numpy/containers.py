@@ -36,6 +36,12 @@ class Sequential(Layer):
             grad_output = layer.backward(grad_output)
         return grad_output
 
+    def backward_parameters(self, grad_output: np.ndarray) -> None:  # noqa: D102
+        for layer in reversed(self.layers[1:]):
+            grad_output = layer.backward(grad_output)
+        if self.layers:
+            self.layers[0].backward_parameters(grad_output)
+
 
 class Residual(Layer):
     """main(x) + shortcut(x), where the shortcut is x itself unless a layer is given.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Conv2d(Layer):
     ) -> None:
         super().__init__()
         as_groups(in_channels, out_channels, groups)
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        self.options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         shape = (out_channels, in_channels // groups, *as_ints("kernel_size", kernel_size, 2, 1))
         self._parameters = {"weight": he_normal(shape, generator)}
         if bias:
@@ -43,29 +44,21 @@ class Conv2d(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
         self.x = x
-        return fast.conv2d(
-            x,
-            **self._parameters,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
+        return fast.conv2d(x, self._parameters["weight"], self._parameters.get("bias"), **self.options)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        grad_x, grad_weight, grad_bias = fast.conv2d_backward(
-            grad_output,
-            self.x,
-            self._parameters["weight"],
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
-        self._gradients = {"weight": grad_weight}
-        if "bias" in self._parameters:
-            self._gradients["bias"] = grad_bias
+        weight = self._parameters["weight"]
+        grad_x, *gradients = fast.conv2d_backward(grad_output, self.x, weight, **self.options)
+        self._keep(*gradients)
         return grad_x
+
+    def backward_parameters(self, grad_output: np.ndarray) -> None:  # noqa: D102
+        weight = self._parameters["weight"]
+        self._keep(*fast.conv2d_backward_parameters(grad_output, self.x, weight, **self.options))
+
+    def _keep(self, grad_weight: np.ndarray, grad_bias: np.ndarray) -> None:
+        gradients = {"weight": grad_weight, "bias": grad_bias}
+        self._gradients = {name: gradients[name] for name in self._parameters}
 
 
 class Linear(Layer):
@@ -91,14 +84,14 @@ class Linear(Layer):
 
 
 class ReLU(Layer):
-    """`fast.relu`."""
+    """`fast.relu`. It keeps y, which the next layer keeps too, instead of x: y > 0 exactly where x > 0."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:  # noqa: D102
-        self.x = x
-        return fast.relu(x)
+        self.y = fast.relu(x)
+        return self.y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:  # noqa: D102
-        return fast.relu_backward(grad_output, self.x)
+        return fast.relu_backward(grad_output, self.y)
 
 
 class MaxPool2d(Layer):

@@ -16,7 +16,7 @@ from cnnlib.nn_numpy.optimisers import Optimiser
 def train_step(model: Layer, optimiser: Optimiser, x: np.ndarray, target: np.ndarray) -> float:
     """Take one step of gradient descent on the cross-entropy of a batch; return the loss before it."""
     logits = model.forward(x)
-    model.backward(ops.cross_entropy_backward(1.0, logits, target))
+    model.backward_parameters(ops.cross_entropy_backward(1.0, logits, target))
     optimiser.step()
     return float(ops.cross_entropy(logits, target))
 
