@@ -60,7 +60,8 @@ def draw(rng, kind):
         channels, filters, kernel = int(rng.integers(32, 40)), int(rng.integers(32, 40)), (3, 3)
         options = {"padding": some_padding(rng, 3)}
     elif kind == "large":
-        channels, filters, kernel = 1, 1, (15, int(rng.integers(15, 18)))
+        channels, filters = (int(v) for v in rng.integers(1, 4, 2))
+        kernel = (19, int(rng.integers(19, 22)))
         options = {"padding": some_padding(rng, 6)}
     elif kind == "dilated":
         options = {"dilation": pair(rng, 2, 4), "stride": pair(rng, 1, 3), "padding": some_padding(rng, 3)}

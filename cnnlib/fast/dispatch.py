@@ -6,7 +6,7 @@
 | as many groups as channels and filters, more than one                  | depthwise                    |
 | 1 × 1, no padding                                                      | gemm                         |
 | dilated                                                                | im2col                       |
-| stride 1, at least 15 · 15 taps, one channel and one filter            | fft                          |
+| stride 1, at least 19 · 19 taps, at most 256 channels times filters    | fft                          |
 | 3 × 3, stride 1, at least 32 channels and filters, tiles of 2 fit best | winograd2                    |
 | 3 × 3, stride 1, at least 32 channels and filters                      | winograd4                    |
 | at most 8 channels, at least 12 filters                                | mec, toeplitz, mec           |
@@ -25,7 +25,7 @@ from typing import NamedTuple
 from cnnlib.geometry import Geometry
 
 LOCAL = ("readable", "gemm", "im2col", "depthwise")
-FFT_TAPS = 225
+FFT_TAPS, FFT_PAIRS = 361, 256  # beyond, the spectra of the filters outgrow the cache
 WINOGRAD_CHANNELS = 32
 MEC_CHANNELS, MEC_FILTERS = 8, 12
 
@@ -63,7 +63,7 @@ def choose(
         name = "gemm"
     elif geometry.dilation != (1, 1):
         name = "im2col"
-    elif unit_stride and math.prod(kernel) >= FFT_TAPS and inner == outer == 1:
+    elif unit_stride and math.prod(kernel) >= FFT_TAPS and inner * outer <= FFT_PAIRS:
         name = "fft"
     elif unit_stride and kernel == (3, 3) and min(inner, outer) >= WINOGRAD_CHANNELS:
         here, there = _winograd(geometry.output_size), _winograd(input_size)
