@@ -94,6 +94,7 @@ def peak_mib(call: Callable[[], Iterable[int]]) -> float:
 
 def core_type() -> str:
     """Return the processor whose kernels NumPy's BLAS has chosen."""
+    import numpy as np  # noqa: F401 — brings its BLAS
     from threadpoolctl import threadpool_info
 
     found = [pool.get("architecture", "unknown") for pool in threadpool_info() if pool["user_api"] == "blas"]

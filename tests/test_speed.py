@@ -1,0 +1,56 @@
+"""The page on speed: its picture and its table are those of the committed results."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnlib.plotting.speed import ratios
+from tools import speed
+
+ROWS = [
+    {"shape": "a", "direction": "forward", "ratio": "0.5"},
+    {"shape": "a", "direction": "forward+backward", "ratio": "2"},
+    {"shape": "b", "direction": "forward", "ratio": "1"},
+]
+
+
+def test_the_page_is_up_to_date(tmp_path, monkeypatch):
+    page, picture = tmp_path / "speed.md", tmp_path / "speed.png"
+    page.write_text(speed.PAGE.read_text("utf-8"), "utf-8")
+    committed = np.asarray(Image.open(speed.PICTURE))
+    monkeypatch.setattr(speed, "PAGE", page)
+    monkeypatch.setattr(speed, "PICTURE", picture)
+    speed.write()
+    assert page.read_text("utf-8") == (speed.ROOT / "book" / "speed.md").read_text("utf-8")
+    assert np.array_equal(np.asarray(Image.open(picture)), committed)
+
+
+@pytest.mark.parametrize("name", ["conv", "memory", "pool", "nets", "imports"])
+def test_results_say_where_they_come_from(name):
+    with (speed.RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert row["threads"] == "1"
+        for field in ("processor", "blas_core", "python", "numpy", "torch", "date", "command"):
+            assert row[field], field
+
+
+def test_every_mark_stands_at_its_ratio():
+    (ax,) = ratios({"Convolution": ROWS}).axes
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert list(drawn["forward"].get_xdata()) == [0.5, 1]
+    assert list(drawn["forward"].get_ydata()) == [0, 1]
+    assert list(drawn["forward + backward"].get_xdata()) == [2]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    low, high = ax.get_xlim()
+    assert low < 0.5
+    assert high > 2
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match=r"panels has \[0\] shapes; expected at least one in each"):
+        ratios({"Convolution": []})
+    with pytest.raises(ValueError, match="direction is 'sideways'; expected one of 'forward'"):
+        ratios({"Convolution": [{"shape": "a", "direction": "sideways", "ratio": 1}]})
