@@ -71,6 +71,16 @@ def test_finite_values_of_any_size_do_not_overflow_on_the_way(name, scale):
     assert np.isfinite(y).all()
 
 
+@every
+def test_infinities_cancel_without_a_warning(name):
+    operands = convolution(name)[:3]
+    for v in operands:
+        v[0, 0, :2] = [[np.inf], [-np.inf]] if v.shape[2] > 1 else np.inf
+    fast.conv2d(*operands[1:], **ONE_EACH[name][2])
+    fast.conv2d_backward(*operands, **ONE_EACH[name][2])
+    fast.conv2d_backward_parameters(*operands, **ONE_EACH[name][2])
+
+
 def test_a_norm_says_whether_all_is_finite():
     x = np.ones((2, 3, 4, 5), np.float32)
     for view in (x, laid_out(x, "last"), laid_out(x, "strided"), laid_out(x, "turned")):

@@ -145,6 +145,35 @@ def test_what_is_not_finite_is_left_to_the_readable_one(special):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+SCALES = [
+    ({}, {"weight": INF}),
+    ({}, {"weight": -INF, "bias": INF}),
+    ({"x": INF}, {}),
+    ({"x": -INF}, {"running_mean": INF}),
+    ({}, {"running_var": INF}),
+    ({}, {"running_var": 0.0, "eps": 0.0}),
+    ({"x": 1e38}, {"running_mean": 1e38, "running_var": 1e-10}),
+]
+
+
+@pytest.mark.parametrize(("one", "of_channel"), SCALES)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_scale_that_is_not_finite_goes_where_the_definition_sends_it(one, of_channel, training):
+    x = arrays(0, "float32", (4, 3, 2, 2))[0]
+    x[1, 1, 0, 0] = one.get("x", 1)
+    values = {"running_mean": 0.5, "running_var": 2.0, "weight": 1.5, "bias": 0.25, **of_channel}
+    eps = values.pop("eps", 1e-5) if not training else 1e-5
+    values.pop("eps", None)
+    each = {name: np.where(np.arange(3) == 1, value, 1).astype("float32") for name, value in values.items()}
+    mine, reference = (ops.batch_norm(x, **each, training=training, eps=eps) for ops in (fast, ops_numpy))
+    for a, b in zip(mine, reference, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    saved, mean, _ = fast.batch_norm_saving(x, each["weight"], each["bias"])
+    expected = ops_numpy.batch_norm(x, None, None, each["weight"], each["bias"], training=True)[0]
+    np.testing.assert_allclose(saved, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mean, x.mean((0, 2, 3), "float64"), rtol=1e-6)
+
+
 def test_an_empty_batch_is_allowed():
     x = np.zeros((0, 3, 4, 4))
     y, mean, var = fast.batch_norm(x, np.zeros(3), np.ones(3), training=True)

@@ -85,6 +85,26 @@ def test_networks_have_the_same_parameters_and_stay_in_single_precision(name):
     assert {str(a.dtype) for a in (logits, grad_x, *ours.gradients.values())} == {"float32"}
 
 
+@pytest.mark.parametrize("make", [nn_numpy.Sequential, nn_numpy.Residual, nn_numpy.Parallel])
+def test_a_layer_stands_only_once_in_a_network(make):
+    relu = nn_numpy.ReLU()
+    for layers in ((relu, relu), (nn_numpy.Sequential(relu), nn_numpy.Residual(relu))):
+        with pytest.raises(ValueError, match=r"ReLU stands twice in .*; expected each layer once"):
+            make(*layers)
+    make(relu, nn_numpy.ReLU())
+
+
+@pytest.mark.parametrize("value", ["a", 1j, None])
+@pytest.mark.parametrize("nn", [nn_numpy, nn_torch])
+def test_what_cannot_be_loaded_changes_nothing(nn, value):
+    model = nn.Sequential(nn.Linear(2, 1, generator=None if nn is nn_torch else np.random.default_rng(0)))
+    before = nn.state(model)
+    with pytest.raises((ValueError, TypeError)):
+        nn.load(model, {"0.weight": np.full((1, 2), 7.0), "0.bias": np.array([value])})
+    for name, kept in nn.state(model).items():
+        assert_close(kept, before[name], rtol=0)
+
+
 def test_dropout_keeps_what_its_generator_says():
     x = np.ones((200, 500))
     layer = nn_numpy.Dropout(0.3, generator=np.random.default_rng(0))

@@ -51,6 +51,18 @@ def test_parameters_move_in_place():
     assert (kept != before).all()
 
 
+def test_a_step_that_fails_does_not_count():
+    generator = np.random.default_rng(0)
+    model, gradient = nn_numpy.Linear(1, 1, generator=generator), np.ones((1, 1))
+    optimiser = nn_numpy.Adam(model, lr=0.5)
+    with pytest.raises(ValueError, match="expected a backward before the step"):
+        optimiser.step()
+    model.forward(gradient)
+    model.backward(gradient)
+    optimiser.step()
+    assert_close(model.parameters["bias"], np.array([-0.5]), rtol=1e-6)  # lr, as a first step is
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -75,6 +75,7 @@ def _moderate(*operands: np.ndarray) -> bool:
     return total * max(1.0, total) * ROOM < float(np.finfo(operands[0].dtype).max)  # false of nan and of inf
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def conv2d(
     x: np.ndarray,
     weight: np.ndarray,
@@ -108,6 +109,7 @@ def conv2d(
     return y
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def conv2d_backward(
     grad_output: np.ndarray,
     x: np.ndarray,
@@ -131,6 +133,7 @@ def conv2d_backward(
     return grad_x, _gradient_of_weight(grad_output, x, weight, layer), bias_gradient(grad_output)
 
 
+@np.errstate(invalid="ignore")  # ∞ − ∞ and 0 · ∞ are NaN
 def conv2d_backward_parameters(
     grad_output: np.ndarray,
     x: np.ndarray,

@@ -195,7 +195,8 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
         sums = list(chain.from_iterable(over_batch(work, len(x), nanoseconds=0.5 * x.size)))
         rest, squares = (channels.total(each[k] for each in sums) / m for k in range(2))
-        return shift + rest, np.maximum(0, squares - rest**2)
+        mean = np.where(np.isfinite(shift), shift + rest, shift)  # ∞ stays ∞
+        return mean, np.maximum(0, squares - rest**2)
 
 
 def _scaled(
@@ -206,7 +207,7 @@ def _scaled(
     bias: np.ndarray | None,
     eps: float,
 ) -> np.ndarray:
-    """Return (x − mean) / √(variance + eps) · weight + bias, as x · scale + shift."""
+    """Return (x − mean) / √(variance + eps) · weight + bias, as x · scale + shift, or as said where these are ∞."""
     channels = _Channels(x)
     rows = channels.rows(x)
     y = np.empty_like(rows)
@@ -214,6 +215,9 @@ def _scaled(
         scale = (1.0 if weight is None else weight) / np.sqrt(np.asarray(variance, np.float64) + eps)
         shift = (0.0 if bias is None else bias) - mean * scale
         scales, shifts = channels.spread(scale), channels.spread(shift)
+        if not (np.isfinite(scales).all() and np.isfinite(shifts).all()):
+            statistics = mean.astype(x.dtype), variance.astype(x.dtype)
+            return ops_numpy.batch_norm(x, *statistics, weight, bias, eps=eps)[0]
 
     def work(part: slice, _: Workspace) -> None:
         with np.errstate(invalid="ignore", over="ignore"):

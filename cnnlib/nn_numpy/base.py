@@ -86,6 +86,22 @@ class Layer:
         return self
 
 
+def layers_of(model: Layer) -> Iterator[Layer]:
+    """Yield a model and all layers that it is made of."""
+    yield model
+    for child in model.children.values():
+        yield from layers_of(child)
+
+
+def once_each(model: Layer) -> None:
+    """Raise ValueError where a layer stands twice in a model: its second forward would overwrite what it kept."""
+    met: set[int] = set()
+    for layer in layers_of(model):
+        if id(layer) in met:
+            raise ValueError(f"{type(layer).__name__} stands twice in {type(model).__name__}; expected each layer once")
+        met.add(id(layer))
+
+
 def state(model: Layer) -> dict[str, np.ndarray]:
     """Return copies of all parameters and buffers by name, as `cnnlib.nn_torch.load` and `load` take them."""
     return {name: value.copy() for name, value in {**model.parameters, **model.buffers}.items()}
@@ -94,7 +110,8 @@ def state(model: Layer) -> dict[str, np.ndarray]:
 def load(model: Layer, arrays: Mapping[str, np.ndarray]) -> None:
     """Copy parameters and buffers into a model, by name; values take the model's dtype.
 
-    Raises ValueError where a name is missing or too many, or a shape differs; then nothing has changed.
+    Raises ValueError where a name is missing or too many, or a shape differs, and TypeError for what is no real number;
+    then nothing has changed.
     """
     own = {**model.parameters, **model.buffers}
     if own.keys() != arrays.keys():
@@ -103,5 +120,6 @@ def load(model: Layer, arrays: Mapping[str, np.ndarray]) -> None:
     for name, value in arrays.items():
         if own[name].shape != np.shape(value):
             raise ValueError(f"arrays[{name!r}] has shape {np.shape(value)}; expected {own[name].shape}")
-    for name, value in arrays.items():
+    values = {name: np.asarray(value).astype(own[name].dtype, casting="same_kind") for name, value in arrays.items()}
+    for name, value in values.items():
         own[name][...] = value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cnnlib.nn_numpy.base import Layer
+from cnnlib.nn_numpy.base import Layer, once_each
 
 
 class Sequential(Layer):
@@ -21,6 +21,7 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer) -> None:
         super().__init__()
         self.layers = layers
+        once_each(self)
 
     @property
     def children(self) -> Mapping[str, Layer]:  # noqa: D102
@@ -59,6 +60,7 @@ class Residual(Layer):
     def __init__(self, main: Layer, shortcut: Layer | None = None) -> None:
         super().__init__()
         self.main, self.shortcut = main, shortcut
+        once_each(self)
 
     @property
     def children(self) -> Mapping[str, Layer]:  # noqa: D102
@@ -91,6 +93,7 @@ class Parallel(Layer):
         if not branches:
             raise ValueError("branches is empty; expected at least one layer")
         self.branches = branches
+        once_each(self)
 
     @property
     def children(self) -> Mapping[str, Layer]:  # noqa: D102

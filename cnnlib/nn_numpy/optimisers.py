@@ -93,19 +93,19 @@ class Adam(Optimiser):
         self.square = {name: np.zeros_like(p) for name, p in model.parameters.items()}
 
     def step(self) -> None:  # noqa: D102
-        self.t += 1
         super().step()
+        self.t += 1
 
     def move(self, name: str, parameter: np.ndarray, gradient: np.ndarray) -> None:  # noqa: D102
         self.adapt(name, parameter, gradient + self.weight_decay * parameter)
 
     def adapt(self, name: str, parameter: np.ndarray, gradient: np.ndarray) -> None:
         """Take the step of Adam without weight decay."""
-        (beta1, beta2), m, v = self.betas, self.mean[name], self.square[name]
+        (beta1, beta2), m, v, t = self.betas, self.mean[name], self.square[name], self.t + 1
         m += (1 - beta1) * (gradient - m)
         v += (1 - beta2) * (gradient**2 - v)
-        scale = np.sqrt(v / (1 - beta2**self.t)) + self.eps
-        np.subtract(parameter, self.lr / (1 - beta1**self.t) * m / scale, out=parameter)
+        scale = np.sqrt(v / (1 - beta2**t)) + self.eps
+        np.subtract(parameter, self.lr / (1 - beta1**t) * m / scale, out=parameter)
 
 
 class AdamW(Adam):

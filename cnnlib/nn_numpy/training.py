@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnlib import ops_numpy as ops
 from cnnlib.geometry import as_int
-from cnnlib.nn_numpy.base import Layer
+from cnnlib.nn_numpy.base import Layer, layers_of
 from cnnlib.nn_numpy.optimisers import Optimiser
 
 
@@ -55,16 +55,10 @@ def in_use(model: Layer) -> Iterator[None]:
     >>> layer.training
     True
     """
-    modes = [(layer, layer.training) for layer in _layers(model)]
+    modes = [(layer, layer.training) for layer in layers_of(model)]
     model.eval()
     try:
         yield
     finally:
         for layer, training in modes:
             layer.training = training
-
-
-def _layers(model: Layer) -> Iterator[Layer]:
-    yield model
-    for child in model.children.values():
-        yield from _layers(child)

@@ -33,7 +33,8 @@ def state(model: nn.Module) -> dict[str, np.ndarray]:
 def load(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     """Copy the parameters and buffers of a model of `nn_numpy` into its twin, by name; the dtype becomes theirs.
 
-    Raises ValueError where a name is missing or too many, or a shape differs; then nothing has changed.
+    Raises ValueError where a name is missing or too many, a shape differs, or an array has no floats where the model has;
+    then nothing has changed.
 
     >>> model = nn.Sequential(nn.Linear(1, 1))
     >>> load(model, {"0.weight": np.array([[2.0]]), "0.bias": np.array([1.0])})
@@ -48,5 +49,7 @@ def load(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     for name, value in arrays.items():
         if tuple(own[name].shape) != value.shape:
             raise ValueError(f"arrays[{name!r}] has shape {value.shape}; expected {tuple(own[name].shape)}")
+        if own[name].is_floating_point() and value.dtype.kind != "f":
+            raise ValueError(f"arrays[{name!r}] has dtype {value.dtype}; expected floating point")
     for name, value in arrays.items():
         own[name].data = torch.tensor(value, device=own[name].device)
