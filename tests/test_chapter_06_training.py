@@ -220,7 +220,7 @@ def test_with_one_slip_the_twins_part_at_the_second_step():
     def slip(layer, grad_output):
         weight = layer.parameters["weight"]
         _, grad_weight, grad_bias = conv2d_backward(grad_output, layer.x, weight, padding=1)
-        layer.gradients = {"weight": grad_weight, "bias": grad_bias}
+        layer._gradients = {"weight": grad_weight, "bias": grad_bias}
         return conv2d_backward(grad_output, layer.x, weight[..., ::-1, ::-1], padding=1)[0]
 
     gaps, _ = _twins(slip)

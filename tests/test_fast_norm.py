@@ -174,6 +174,23 @@ def test_a_scale_that_is_not_finite_goes_where_the_definition_sends_it(one, of_c
     np.testing.assert_allclose(mean, x.mean((0, 2, 3), "float64"), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("grad", "pixel", "factor"), [(INF, 1, 1), (NAN, 1, 1), (1, INF, 1), (1, 1, INF), (1, 1e38, 1)]
+)
+def test_gradients_that_are_not_finite_go_where_the_definition_sends_them(grad, pixel, factor):
+    x, grad_output = arrays(0, "float32", (4, 3, 2, 2), (4, 3, 2, 2))
+    weight = np.array([1, factor, 1], "float32")
+    x[1, 1, 0, 0], grad_output[1, 1, 0, 0] = pixel, grad
+    saved = fast.batch_norm_saving(x, weight)[1:]
+    expected = ops_numpy.batch_norm_backward(grad_output, x, None, None, weight, training=True)
+    for mine in (
+        fast.batch_norm_backward(grad_output, x, None, None, weight, training=True),
+        fast.batch_norm_saving_backward(grad_output, x, *saved, weight),
+    ):
+        for a, b in zip(mine, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_an_empty_batch_is_allowed():
     x = np.zeros((0, 3, 4, 4))
     y, mean, var = fast.batch_norm(x, np.zeros(3), np.ones(3), training=True)

@@ -75,9 +75,7 @@ def batch_norm_backward(
     checks.per_value(x, (C,), np.ndarray, weight=weight)
     checks.upstream(grad_output, x, np.ndarray)
     if training:
-        gradients = _training_backward(grad_output, x, *_moments(x), weight, eps)
-        if all(np.isfinite(gradient).all() for gradient in gradients[1:]):
-            return gradients
+        return _training_backward(grad_output, x, *_moments(x), weight, eps)
     return ops_numpy.batch_norm_backward(grad_output, x, running_mean, running_var, weight, training=training, eps=eps)
 
 
@@ -229,6 +227,7 @@ def _scaled(
     return channels.restored(y)
 
 
+@np.errstate(invalid="ignore", over="ignore", divide="ignore")
 def _training_backward(
     grad_output: np.ndarray,
     x: np.ndarray,
@@ -237,7 +236,7 @@ def _training_backward(
     weight: np.ndarray | None,
     eps: float,
 ) -> Gradients:
-    """Return the gradients, grad_x = a · g + b · x + c with three numbers for each channel."""
+    """Return the gradients, grad_x = a · g + b · x + c three numbers for each channel, or as said where one is ∞."""
     channels = _Channels(x)
     rows, grads = channels.rows(x), channels.rows(grad_output)
     grad_x, m = np.empty_like(rows), max(1, x.size // channels.C)
@@ -256,7 +255,10 @@ def _training_backward(
     sigma = np.sqrt(variance + eps)
     a = (1.0 if weight is None else weight) / sigma
     b = -a * products / m / sigma**2
+    grad_weight, grad_bias = (products / sigma).astype(x.dtype), total.astype(x.dtype)
     factors, slopes, offsets = (channels.spread(v) for v in (a, b, -a * total / m - b * mean))
+    if not all(np.isfinite(v).all() for v in (factors, slopes, offsets, grad_weight, grad_bias)):
+        return ops_numpy.batch_norm_backward(grad_output, x, None, None, weight, training=True, eps=eps)
 
     def work(part: slice, buffers: Workspace) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -267,4 +269,4 @@ def _training_backward(
                 grad_x[block] += sloped
 
     over_batch(work, len(x), nanoseconds=0.7 * x.size)
-    return channels.restored(grad_x), (products / sigma).astype(x.dtype), total.astype(x.dtype)
+    return channels.restored(grad_x), grad_weight, grad_bias

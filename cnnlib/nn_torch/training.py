@@ -33,7 +33,7 @@ def state(model: nn.Module) -> dict[str, np.ndarray]:
 def load(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     """Copy the parameters and buffers of a model of `nn_numpy` into its twin, by name; the dtype becomes theirs.
 
-    Raises ValueError where a name is missing or too many, a shape differs, or an array has no floats where the model has;
+    Raises ValueError where a name is missing or too many, a shape differs, or the model has floats and arrays do not;
     then nothing has changed.
 
     >>> model = nn.Sequential(nn.Linear(1, 1))
