@@ -16,7 +16,7 @@ class Drawn(NamedTuple):
     layout: str
 
 
-LAYOUTS = ("first", "last", "strided", "turned")
+LAYOUTS = ("first", "last", "strided", "turned", "fortran")
 
 
 def laid_out(values, layout):
@@ -27,6 +27,8 @@ def laid_out(values, layout):
         wider = np.full((*values.shape[:3], 2 * values.shape[3]), np.nan, values.dtype)
         wider[..., ::2] = values
         return wider[..., ::2]
+    if layout == "fortran":
+        return np.asfortranarray(values)
     if layout == "turned":
         return values[:, ::-1, :, ::-1].copy()[:, ::-1, :, ::-1]
     return values

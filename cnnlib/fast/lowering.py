@@ -102,9 +102,13 @@ def _lowered(image: np.ndarray, reading: Reading, first: int, last: int, buffers
 
 
 def blocks(images: int, rows: int, row_bytes: int, most: int = BLOCK) -> Iterator[tuple[slice, slice]]:
-    """Cut a batch into blocks of at most `most` bytes: of whole images, or of rows of one, as even as may be."""
+    """Cut a batch into blocks of at most `most` bytes, but no less than a row: of whole images, or of rows of one, evenly.
+
+    >>> list(blocks(1, 2, row_bytes=10, most=4))
+    [(slice(0, 1, None), slice(0, 1, None)), (slice(0, 1, None), slice(1, 2, None))]
+    """
     together = max(1, most // (rows * row_bytes))
-    pieces = 1 if together > 1 else math.ceil(rows * row_bytes / most)
+    pieces = 1 if together > 1 else min(rows, math.ceil(rows * row_bytes / most))
     for k in range(batches := math.ceil(images / together)):
         part = slice(images * k // batches, images * (k + 1) // batches)
         yield from ((part, slice(rows * j // pieces, rows * (j + 1) // pieces)) for j in range(pieces))

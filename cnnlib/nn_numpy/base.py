@@ -14,7 +14,7 @@ class Layer:
     `backward` belongs to the last `forward`, whose x must not have been changed since, and sets `gradients`. Parameters
     are changed in place. `buffers` are arrays that training changes without a gradient, such as running means.
     `training` says whether the layer acts as in training (the default) or as in use. A layer may stand only once in a
-    network.
+    network; containers refuse it otherwise.
     """
 
     def __init__(self) -> None:
