@@ -102,7 +102,7 @@ def _lowered(image: np.ndarray, reading: Reading, first: int, last: int, buffers
 
 
 def blocks(images: int, rows: int, row_bytes: int, most: int = BLOCK) -> Iterator[tuple[slice, slice]]:
-    """Cut a batch into blocks of at most `most` bytes, but no less than a row: of whole images, or of rows of one, evenly.
+    """Cut a batch into blocks of at most `most` bytes, or a row: of whole images, or of rows of one, as even as may be.
 
     >>> list(blocks(1, 2, row_bytes=10, most=4))
     [(slice(0, 1, None), slice(0, 1, None)), (slice(0, 1, None), slice(1, 2, None))]
