@@ -81,6 +81,21 @@ def test_infinities_cancel_without_a_warning(name):
     fast.conv2d_backward_parameters(*operands, **ONE_EACH[name][2])
 
 
+@pytest.mark.parametrize(("channels", "filters"), [(2048, 32), (32, 2048)])
+def test_sums_of_many_channels_keep_their_digits(channels, filters):
+    rng = np.random.default_rng(0)
+    x, weight = (rng.normal(size=size).astype(np.float32) for size in ((1, channels, 8, 8), (filters, channels, 3, 3)))
+    grad_output = rng.normal(size=(1, filters, 8, 8)).astype(np.float32)
+    actual = (fast.conv2d(x, weight, padding=1), *fast.conv2d_backward(grad_output, x, weight, padding=1)[:2])
+    grad_output, x, weight = (v.astype(float) for v in (grad_output, x, weight))
+    expected = (
+        ops_numpy.conv2d(x, weight, padding=1),
+        *ops_numpy.conv2d_backward(grad_output, x, weight, padding=1)[:2],
+    )
+    for mine, other in zip(actual, expected, strict=True):
+        assert_close(mine.astype(float), other, rtol=1e-5)
+
+
 def test_a_norm_says_whether_all_is_finite():
     x = np.ones((2, 3, 4, 5), np.float32)
     for view in (x, laid_out(x, "last"), laid_out(x, "strided"), laid_out(x, "turned")):

@@ -8,6 +8,7 @@
 | dilated                                                                | im2col                       |
 | stride 1, at least 19 · 19 taps, at most 256 channels times filters    | fft                          |
 | 3 × 3, stride 1, at least 32 channels and filters, tiles of 2 fit best | winograd2                    |
+| the same, at least 512 channels to be added (in grad_x, filters)       | winograd2                    |
 | 3 × 3, stride 1, at least 32 channels and filters                      | winograd4                    |
 | at most 8 channels, at least 12 filters                                | mec, toeplitz, mec           |
 | all others                                                             | toeplitz                     |
@@ -27,6 +28,7 @@ from cnnlib.geometry import Geometry
 LOCAL = ("readable", "gemm", "im2col", "depthwise")
 FFT_TAPS, FFT_PAIRS = 361, 256  # beyond, the spectra of the filters outgrow the cache
 WINOGRAD_CHANNELS = 32
+LONG = 512  # channels in a sum, from which winograd4 may err in float32 by more than 2e-5 of the largest value
 MEC_CHANNELS, MEC_FILTERS = 8, 12
 
 
@@ -38,8 +40,10 @@ class Choice(NamedTuple):
     grad_weight: str
 
 
-def _winograd(size: tuple[int, ...]) -> str:
-    """Return the Winograd algorithm that multiplies less for a plane of this size, in whole tiles."""
+def _winograd(size: tuple[int, ...], channels: int) -> str:
+    """Return the Winograd algorithm that multiplies less for a plane of this size, and is exact enough."""
+    if channels >= LONG:
+        return "winograd2"
     products = {m: (m + 2) ** 2 * (-(-size[0] // m)) * (-(-size[1] // m)) for m in (4, 2)}
     return f"winograd{min(products, key=lambda m: products[m])}"
 
@@ -66,7 +70,7 @@ def choose(
     elif unit_stride and math.prod(kernel) >= FFT_TAPS and inner * outer <= FFT_PAIRS:
         name = "fft"
     elif unit_stride and kernel == (3, 3) and min(inner, outer) >= WINOGRAD_CHANNELS:
-        here, there = _winograd(geometry.output_size), _winograd(input_size)
+        here, there = _winograd(geometry.output_size, inner), _winograd(input_size, outer)
         return Choice(here, there, here)
     elif inner <= MEC_CHANNELS and outer >= MEC_FILTERS:
         return Choice("mec", "toeplitz", "mec")
