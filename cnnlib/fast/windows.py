@@ -174,7 +174,9 @@ class Tiles:
         self.open_words = words(buffers, "open", B * OH * OW * K)[1]
 
     def keep_the_first(self) -> None:
-        """Unmark all but the first, row by row, of the marked pixels of each window."""
+        """Unmark all but the first, row by row, of the marked pixels of each window, which has at least one."""
+        if np.count_nonzero(self.lines) == self.mark.size * self.lines.shape[-1]:
+            return  # no pixel ties with another
         self.open_words.fill(ONES)  # 1 for a window of which no pixel was marked
         for i, j in product(range(self.kh), range(self.kw)):
             np.copyto(self.mark, self.pixels[:, :, i, :, j])
