@@ -230,4 +230,5 @@ def _place(groups: np.ndarray, out: np.ndarray) -> None:
     whole = columns // sw
     inside = out[:, :, : whole * sw].reshape(n, rows, whole, sw * C)
     as_pixels(inside)[...] = as_pixels(groups.reshape(*groups.shape[:3], -1))[:, :rows, :whole]
-    out[:, :, whole * sw :] = groups[:, :rows, whole:].reshape(n, rows, -1, C)[:, :, : columns - whole * sw]
+    rest = groups[:, :rows, whole:].reshape(n, rows, (groups.shape[2] - whole) * sw, C)
+    out[:, :, whole * sw :] = rest[:, :, : columns - whole * sw]
