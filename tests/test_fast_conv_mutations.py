@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import test_fast_conv
 import test_fast_conv_values
-from test_mutations import comparison_errors, mutant
+from mutants import comparison_errors, mutant
 
 # name: (module, the line, the mistake, the test that must fail, its arguments)
 MUTANTS = {

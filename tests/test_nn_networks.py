@@ -190,3 +190,9 @@ def test_a_first_layer_needs_no_gradient_of_its_input():
     model.backward_parameters(grad_output)
     for name, gradient in model.gradients.items():
         assert_close(gradient, expected[name])
+
+
+@pytest.mark.parametrize("layer", [nn_numpy.ReLU(), nn_numpy.MaxPool2d(2), nn_numpy.BatchNorm2d(1), nn_numpy.Flatten()])
+def test_a_backward_before_the_forward_is_named(layer):
+    with pytest.raises(AttributeError, match=f"{type(layer).__name__} has no .*; expected a forward"):
+        layer.backward(np.ones((1, 1, 2, 2)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import NoReturn
 
 import numpy as np
 
@@ -22,6 +23,9 @@ class Layer:
         self._buffers: dict[str, np.ndarray] = {}
         self._gradients: dict[str, np.ndarray] = {}
         self.training = True
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} has no {name!r}; expected a forward before the backward")
 
     @property
     def children(self) -> Mapping[str, Layer]:
