@@ -194,6 +194,20 @@ def test_bad_input_is_named(backend):
         (lambda: ops.scaled_dot_product_attention(array([[1]], "int64"), key, value), "query has dtype int64"),
         (lambda: ops.scaled_dot_product_attention(query, key, value, scale="1"), "scale is '1'; expected a finite"),
         (
+            lambda: ops.scaled_dot_product_attention_backward(query, query, key, value),
+            r"grad_output has shape \(2, 3, 4\); expected \(2, 3, 6\)",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@both
+def test_bad_masks_are_named(backend):
+    ops, array = backend.ops, backend.array
+    query, key, value = array(np.ones((2, 3, 4))), array(np.ones((2, 5, 4))), array(np.ones((2, 5, 6)))
+    for call, message in (
+        (
             lambda: ops.scaled_dot_product_attention(
                 query, key, value, is_causal=True, attn_mask=array([True], "bool")
             ),
@@ -211,10 +225,6 @@ def test_bad_input_is_named(backend):
         (
             lambda: ops.scaled_dot_product_attention(query, key, value, attn_mask=array(np.ones((1, 2, 3, 5)))),
             r"attn_mask has shape \(1, 2, 3, 5\); expected",
-        ),
-        (
-            lambda: ops.scaled_dot_product_attention_backward(query, query, key, value),
-            r"grad_output has shape \(2, 3, 4\); expected \(2, 3, 6\)",
         ),
     ):
         with pytest.raises(ValueError, match=message):
