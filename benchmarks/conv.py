@@ -10,16 +10,7 @@ import itertools
 from collections.abc import Iterable
 
 from benchmarks import harness, memory
-from benchmarks.convolutions import CASES, DIRECTIONS, LAYOUTS, READABLE, Case, ours, readable, torchs
-from cnnlib.fast.dispatch import choose
-from cnnlib.geometry import conv_geometry
-
-
-def algorithms(case: Case, direction: str) -> str:
-    """Return the algorithms that the dispatch takes, in the order in which they run."""
-    geometry = conv_geometry(case.x[2:], (case.kernel,) * 2, stride=case.stride, padding=case.padding)
-    chosen = choose(case.x[0], case.x[1], case.filters, case.x[2:], geometry, 1)
-    return chosen.forward if direction == "forward" else ", ".join(dict.fromkeys(chosen))
+from benchmarks.convolutions import CASES, DIRECTIONS, LAYOUTS, READABLE, algorithms, ours, readable, torchs
 
 
 def measure(runs: int) -> Iterable[harness.Row]:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnlib import fast, ops_numpy
+from cnnlib.fast.dispatch import choose
+from cnnlib.geometry import conv_geometry
 
 
 class Case(NamedTuple):
@@ -50,6 +52,13 @@ READABLE = {"VGG": 0.3, "1×1": 0.3}  # the ratio that `ops_numpy.conv2d` is to 
 LAYOUTS = ("channels_last", "nchw")
 DIRECTIONS = ("forward", "forward+backward")
 Call = Callable[[], list[Any]]
+
+
+def algorithms(case: Case, direction: str) -> str:
+    """Return the algorithms that the dispatch takes, in the order in which they run."""
+    geometry = conv_geometry(case.x[2:], (case.kernel,) * 2, stride=case.stride, padding=case.padding)
+    chosen = choose(case.x[0], case.x[1], case.filters, case.x[2:], geometry, 1)
+    return chosen.forward if direction == "forward" else ", ".join(dict.fromkeys(chosen))
 
 
 def operands(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
 """Measure the peak memory of the convolutions: ``python -m benchmarks.memory [--json FILE]``.
 
 Each number is from a fresh child: by how many MiB one call raises the resident memory above what there was before it,
-inputs and outputs outside. A tiny convolution before it loads the libraries. Torch's is that of its leaner layout.
+inputs and outputs outside. A tiny convolution before it loads the libraries. Torch's is that of its leaner layout; the
+ratio is torch's peak over ours.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Iterable
 
 from benchmarks import harness
-from benchmarks.convolutions import CASES, DIRECTIONS, LAYOUTS, Case, ours, readable, torchs
+from benchmarks.convolutions import CASES, DIRECTIONS, LAYOUTS, Case, algorithms, ours, readable, torchs
 
 TINY = Case((1, 3, 8, 8), 4, 3, 1, 1, (0, 0))
 
@@ -44,13 +45,16 @@ def torch_peak(name: str, direction: str) -> float:
 def measure(_: int) -> Iterable[harness.Row]:
     """Yield the rows."""
     for (name, case), direction, layout in itertools.product(CASES.items(), DIRECTIONS, LAYOUTS):
+        ours_peak, torchs_peak = peak(name, direction, "ours", layout), torch_peak(name, direction)
         yield {
             "name": name,
             "shape": case.shape,
             "direction": direction,
+            "algorithm": algorithms(case, direction),
             "layout": layout,
-            "peak_mib": peak(name, direction, "ours", layout),
-            "torch_peak_mib": torch_peak(name, direction),
+            "ratio": round(torchs_peak / max(ours_peak, 0.1), 2),
+            "peak_mib": ours_peak,
+            "torch_peak_mib": torchs_peak,
         }
 
 
