@@ -130,8 +130,9 @@ def max_pool2d_values_backward(
         return _laid_out(max_pool2d_backward(grad_output, indices, input_size=x.shape[2:]), x)
     images, maxima, grads = (_images(a, x) for a in (x, y, grad_output))
     grad_images = np.empty_like(images)
-    route = _route_tiles if _is_tiled(geometry) and images.shape[3] >= LEAST_CHANNELS else _route_anywhere
-    over_blocks(route(images, maxima, grads, grad_images, geometry), images)
+    tiled = _is_tiled(geometry)
+    route = _route_tiles if tiled and images.shape[3] >= LEAST_CHANNELS else _route_anywhere
+    over_blocks(route(images, maxima, grads, grad_images, geometry), images, scratch=1 if tiled else 2)
     return _restored(grad_images, x)
 
 

@@ -24,13 +24,14 @@ Run = Callable[[slice], None]  # on a block of images
 Make = Callable[[Shape, Workspace], Run]
 
 
-def over_blocks(make: Make, images: np.ndarray) -> None:
+def over_blocks(make: Make, images: np.ndarray, scratch: int = 1) -> None:
     """Call run(block) for blocks of `images` (B, H, W, K), on all threads, with run = make(shape of block, buffers).
 
-    What depends on the shape alone is done by `make`, once for many blocks.
+    What depends on the shape alone is done by `make`, once for many blocks, which are the smaller, the more `scratch`
+    is made of each of their bytes.
     """
     B, H, W, K = images.shape
-    most = max(1, BLOCK_BYTES // (H * W * K * images.itemsize))
+    most = max(1, BLOCK_BYTES // (scratch * H * W * K * images.itemsize))
 
     def work(part: slice, buffers: Workspace) -> None:
         size = part.stop - part.start
