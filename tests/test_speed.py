@@ -4,6 +4,7 @@ import base64
 import csv
 
 import pytest
+from PIL import Image
 
 from cnnlib.plotting.speed import ratios
 from tools import speed
@@ -24,10 +25,12 @@ def test_the_page_is_up_to_date(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "PICTURE", picture)
     speed.write()
     assert page.read_text("utf-8") == (speed.ROOT / "book" / "speed.md").read_text("utf-8")
+    with Image.open(speed.PICTURE) as fresh, Image.open(speed.ROOT / "book" / "_static" / "speed.png") as stored:
+        assert stored.info["Description"] == fresh.info["Description"]  # drawn with the very same numbers
     assert picture_differences(committed, base64.b64encode(picture.read_bytes()).decode()) == []
 
 
-@pytest.mark.parametrize("name", ["conv", "memory", "pool", "nets", "imports"])
+@pytest.mark.parametrize("name", ["conv", "memory", "pool", "nets", "imports", "algorithms"])
 def test_results_say_where_they_come_from(name):
     with (speed.RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -54,3 +57,20 @@ def test_bad_input_is_named():
         ratios({"Convolution": []})
     with pytest.raises(ValueError, match="direction is 'sideways'; expected one of 'forward'"):
         ratios({"Convolution": [{"shape": "a", "direction": "sideways", "ratio": 1}]})
+
+
+def test_the_sentences_of_the_page_hold_in_the_results():
+    with (speed.RESULTS / "algorithms.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{**row, "ratio": float(row["ratio"])} for row in csv.DictReader(file)]
+    (textbook,) = [row["ratio"] for row in rows if row["algorithm"] == "textbook"]
+    assert round(1 / textbook) == 4
+    winograd = {int(row["channels"]): row for row in rows if row["algorithm"] == "winograd4"}
+    assert 1.6 < 1 / winograd[16]["ratio"] < 2
+    assert winograd[64]["ratio"] > 1
+    assert all(1e-6 < float(row["error"]) < 1e-5 for row in winograd.values())
+    assert all(5 < float(row["error"]) / float(row["peer_error"]) < 20 for row in winograd.values())
+    for row in rows:
+        if row["algorithm"] == "fft":
+            assert (row["ratio"] > 1) == (int(row["kernel"]) >= 19), row
+    steps = {row["shape"]: float(row["ratio"]) for row in speed.rows("nets")}
+    assert steps["LeNet-5, batch 64"] > 1  # the README says so too
