@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 PHOTOS = ("chelsea",)
 
 
