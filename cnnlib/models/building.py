@@ -18,11 +18,30 @@ def he_normal(model: nn.Module) -> None:
     >>> model.bias.item()
     0.0
     """
-    for module in model.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            nn.init.normal_(module.weight, std=sqrt(2 / module.weight[0].numel()))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    for layer in _weighted(model):
+        _normal(layer, sqrt(2 / layer.weight[0].numel()))
+
+
+def normal(model: nn.Module, *, std: float) -> None:
+    """Draw every convolution's and linear layer's weights from N(0, std²) and set the biases to zero.
+
+    >>> model = nn.Linear(100, 100)
+    >>> normal(model, std=0.01)
+    >>> 0.009 < model.weight.std() < 0.011
+    tensor(True)
+    """
+    for layer in _weighted(model):
+        _normal(layer, std)
+
+
+def _weighted(model: nn.Module) -> list[nn.Conv2d | nn.Linear]:
+    return [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+
+
+def _normal(layer: nn.Conv2d | nn.Linear, std: float) -> None:
+    nn.init.normal_(layer.weight, std=std)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def takes_images(model: nn.Module, in_channels: int, height: int, width: int) -> None:
