@@ -1,6 +1,33 @@
-"""Images to learn from: some come with the package, MNIST and CIFAR-10 are fetched when first asked for."""
+"""Images to learn from, as NumPy arrays.
+
+Some come with the package (`digits`, `photos`), some are generated (`shapes`), and two are read from the files
+that their authors published (`mnist`, `cifar10`), which are downloaded when first asked for.
+"""
 
 from cnnlib.data.included import digits, photo, split
-from cnnlib.data.published import cifar10, mnist, tensors
+from cnnlib.data.lookup import DataError
+from cnnlib.data.published import (
+    CIFAR10_CLASSES,
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    MNIST_MEAN,
+    MNIST_STD,
+    cifar10,
+    mnist,
+    tensors,
+)
 
-__all__ = ["cifar10", "digits", "mnist", "photo", "split", "tensors"]
+__all__ = [
+    "CIFAR10_CLASSES",
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "MNIST_MEAN",
+    "MNIST_STD",
+    "DataError",
+    "cifar10",
+    "digits",
+    "mnist",
+    "photo",
+    "split",
+    "tensors",
+]
