@@ -1,7 +1,7 @@
 """Residual networks for 32 × 32 images, and the plain networks they are compared with.
 
-He et al. (2016), section 4.2, https://arxiv.org/abs/1512.03385: a 3 × 3 convolution, then three stages of 2n layers on 16,
-32 and 64 channels, of 32, 16 and 8 pixels a side, global average pooling and a linear layer: 6n + 2 layers. Where a
+He et al. (2016), section 4.2, https://arxiv.org/abs/1512.03385: a 3 × 3 convolution, then three stages of 2n layers on
+16, 32 and 64 channels, of 32, 16 and 8 pixels a side, global average pooling and a linear layer: 6n + 2 layers. Where a
 stage begins, the first convolution has stride 2, and the shortcut takes every second pixel and fills the new channels
 with zeros (option A): a residual network has exactly the parameters of its plain twin. The paper's 0.27 M for
 ResNet-20 is 269,722.

@@ -1,0 +1,41 @@
+"""The data sets that networks are trained on, by name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnlib.data.included import digits, split
+from cnnlib.data.published import cifar10, mnist
+
+NAMES = ("digits", "mnist", "cifar10")
+
+
+class DataSet(NamedTuple):
+    """Images (N, C, H, W) and labels (N,) to train on and to test on; mean and standard deviation of each channel."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def load(name: str) -> DataSet:
+    """Return a data set: "digits" comes with the package, "mnist" and "cifar10" as their own functions say.
+
+    Of the digits a fifth of each class, always the same, is the test set. Raises ValueError for another name.
+
+    >>> [images.shape for images, labels in load("digits")[:2]]
+    [(1437, 1, 8, 8), (360, 1, 8, 8)]
+    """
+    if name == "digits":
+        images, labels = digits()
+        images = images[:, None].astype(np.float32)
+        train, test = split(labels, 0.2, np.random.default_rng(0))
+        return DataSet((images[train], labels[train]), (images[test], labels[test]), (0.3053,), (0.3760,))
+    if name == "mnist":
+        return DataSet(mnist("train"), mnist("test"), (0.1307,), (0.3081,))
+    if name == "cifar10":
+        return DataSet(cifar10("train"), cifar10("test"), (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, NAMES))}")
