@@ -14,14 +14,14 @@ from cnnlib.models.building import he_normal, takes_images
 from cnnlib.models.seeding import seeded
 
 # Table I of the paper: a row for each map of S2, a column for each map of C3, a cross where one feeds the other.
-TABLE = """
-X...XXX..XXXX.XX
-XX...XXX..XXXX.X
-XXX...XXX..X.XXX
-.XXX..XXXX..X.XX
-..XXX..XXXX.XX.X
-...XXX..XXXX.XXX
-""".split()
+TABLE = [
+    "X...XXX..XXXX.XX",
+    "XX...XXX..XXXX.X",
+    "XXX...XXX..X.XXX",
+    ".XXX..XXXX..X.XX",
+    "..XXX..XXXX.XX.X",
+    "...XXX..XXXX.XXX",
+]
 
 # Ten bitmaps, 7 wide and 12 high, drawn for this library in the manner of the paper's figure 3.
 BITMAPS = """
@@ -44,9 +44,9 @@ def lenet5(*, num_classes: int = 10, in_channels: int = 1, seed: int = 0) -> nn.
     """Return LeNet-5 as it is taught today, for images (N, in_channels, 28, 28); 61,706 parameters.
 
     The same layers under the same names as `nn_numpy.lenet5`, so that weights move from one to the other. Beside
-    `lenet5_1998` it pads the image instead of being given a border, has ReLU for the scaled tanh, max pooling for the
-    trainable subsampling, every map connected to every map, and a linear output. Weights N(0, 2 / fan-in), biases zero:
-    He et al. (2015), https://arxiv.org/abs/1502.01852.
+    `lenet5_1998` it pads the image instead of being given a border, has ReLU for the scaled tanh, max pooling for
+    the trainable subsampling, every map connected to every map, and a linear output. Weights N(0, 2 / fan-in),
+    biases zero: He et al. (2015), https://arxiv.org/abs/1502.01852.
 
     Raises ValueError where an argument is not a positive integer, or the input of another shape.
 
@@ -159,15 +159,15 @@ class BitmapDistances(nn.Module):
 def lenet5_1998(*, num_classes: int = 10, in_channels: int = 1, seed: int = 0) -> nn.Sequential:
     """Return LeNet-5 as published, for images (N, in_channels, 32, 32); exactly 60,000 trainable parameters.
 
-    LeCun, Bottou, Bengio and Haffner (1998), section II.B, https://doi.org/10.1109/5.726791: trainable subsampling, the
-    table of connections between S2 and C3, a scaled tanh after every layer up to F6, and radial basis functions that
-    measure how far F6's 84 units are from a bitmap of each digit. The paper scales pixels so that paper is −0.1 and ink
-    1.175, which `Normalise([0.1 / 1.275], [1 / 1.275], padding=2)` does to a 28 × 28 image with ink 1. Weights and
-    biases are uniform in ±2.4 / fan-in, as there (appendix A).
+    LeCun, Bottou, Bengio and Haffner (1998), section II.B, https://doi.org/10.1109/5.726791: trainable subsampling,
+    the table of connections between S2 and C3, a scaled tanh after every layer up to F6, and radial basis functions
+    that measure how far F6's 84 units are from a bitmap of each digit. The paper scales pixels so that paper is −0.1
+    and ink 1.175, which `Normalise([0.1 / 1.275], [1 / 1.275], padding=2)` does to a 28 × 28 image with ink 1.
+    Weights and biases are uniform in ±2.4 / fan-in, as there (appendix A).
 
-    Deviations. The bitmaps were drawn anew after figure 3, for the digits alone. The paper's distances are to be small
-    for the right class; the logits are minus these distances, so that the nearest code has the largest. Softmax
-    cross-entropy on them is the paper's equation 9 without its constant e^−j, the "rubbish" class.
+    Deviations. The bitmaps were drawn anew after figure 3, for the digits alone. The paper's distances are to be
+    small for the right class; the logits are minus these distances, so that the nearest code has the largest.
+    Softmax cross-entropy on them is the paper's equation 9 without its constant e^−j, the "rubbish" class.
 
     Raises ValueError where `num_classes` is not 1 to 10, or the input of another shape.
 
