@@ -1,11 +1,14 @@
-"""The images that come with the package."""
+"""The images that come with the package, and what they are licensed by."""
 
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from cnnlib import data
+from cnnlib.data.included import ASSETS
 
 
 def test_the_digits_are_those_of_uci():
@@ -44,10 +47,44 @@ def test_a_bad_fraction_is_named(held_out):
         data.split(np.zeros(4, int), held_out, np.random.default_rng(0))
 
 
-def test_the_photograph():
+def test_the_photograph_of_the_chapters_has_not_changed():
     image = data.photo("chelsea")
     assert image.shape == (200, 300, 3)
-    assert 0 <= image.min() < 0.1
-    assert 0.7 < image.max() <= 1
-    with pytest.raises(ValueError, match="name is 'dog'; expected one of 'chelsea'"):
+    digest = hashlib.sha256(image.astype("<f8").tobytes()).hexdigest()
+    assert digest == "452a877418d3430909bb78d8b80250789dd24a22558caa1f3b25820d07d9932a"
+
+
+def test_every_photograph_is_small_whole_and_documented():
+    images = data.photos()
+    shapes = {"astronaut": (256, 256), "chelsea": (200, 300), "china": (214, 320), "coffee": (213, 320)}
+    assert {name: image.shape for name, image in images.items()} == {
+        name: (*shape, 3) for name, shape in {**shapes, "flower": (214, 320), "rocket": (214, 320)}.items()
+    }
+    licences = (ASSETS / "LICENCES.md").read_text()
+    for name, image in images.items():
+        assert image.dtype == np.float64
+        assert 0 <= image.min() < 0.1
+        assert 0.7 < image.max() <= 1
+        assert f"`{name}.npz`" in licences
+        assert np.array_equal(image, data.photo(name))
+    stored = [path.stat().st_size for path in ASSETS.glob("*.npz")]
+    assert max(stored) < 400_000
+    assert sum(stored) < 1_500_000
+
+
+def test_the_photographs_have_the_colours_that_they_show():
+    red, green, blue = data.photo("flower")[100:110, 150:160].mean((0, 1))
+    assert red > green > blue  # a dahlia of orange
+    red, green, blue = data.photo("rocket")[:40, 60:100].mean((0, 1))
+    assert blue > green > red  # an evening sky
+
+
+def test_an_unknown_photograph_is_named():
+    with pytest.raises(ValueError, match="name is 'dog'; expected one of 'astronaut', 'chelsea'"):
         data.photo("dog")
+
+
+def test_importing_the_data_loads_nothing_heavy():
+    heavy = "torch", "pooch", "requests", "matplotlib", "PIL"
+    code = f"import sys, cnnlib.data; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -4,7 +4,8 @@ Some come with the package (`digits`, `photos`), some are generated (`shapes`), 
 that their authors published (`mnist`, `cifar10`), which are downloaded when first asked for.
 """
 
-from cnnlib.data.included import digits, photo, split
+from cnnlib.data.generated import SHAPE_CLASSES, Shapes, shapes
+from cnnlib.data.included import digits, photo, photos, split
 from cnnlib.data.lookup import DataError
 from cnnlib.data.published import (
     CIFAR10_CLASSES,
@@ -23,11 +24,15 @@ __all__ = [
     "CIFAR10_STD",
     "MNIST_MEAN",
     "MNIST_STD",
+    "SHAPE_CLASSES",
     "DataError",
+    "Shapes",
     "cifar10",
     "digits",
     "mnist",
     "photo",
+    "photos",
+    "shapes",
     "split",
     "tensors",
 ]

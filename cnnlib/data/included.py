@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 ASSETS = Path(__file__).parents[1] / "assets"
-PHOTOS = ("chelsea",)
+PHOTOS = ("astronaut", "chelsea", "china", "coffee", "flower", "rocket")
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -51,9 +51,11 @@ def split(labels: np.ndarray, held_out: float, generator: np.random.Generator) -
 
 
 def photo(name: str) -> np.ndarray:
-    """Return a photograph, (H, W, 3), float64 from 0 to 1: "chelsea" is a cat.
+    """Return a photograph, (H, W, 3), RGB, float64 from 0 to 1.
 
-    Raises ValueError for an unknown name.
+    "astronaut" is Eileen Collins, "chelsea" a cat, "china" a pagoda, "coffee" a cup of espresso, "flower" a dahlia and
+    "rocket" a Falcon 9 at dusk. All but the first, which is square, are wider than high; the longer side has 256 to 320
+    pixels. Raises ValueError for another name.
 
     >>> photo("chelsea").shape
     (200, 300, 3)
@@ -62,3 +64,12 @@ def photo(name: str) -> np.ndarray:
         raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, PHOTOS))}")
     with np.load(ASSETS / f"{name}.npz") as stored:
         return stored["image"] / 255.0
+
+
+def photos() -> dict[str, np.ndarray]:
+    """Return all the photographs by name, each as `photo` does.
+
+    >>> list(photos())
+    ['astronaut', 'chelsea', 'china', 'coffee', 'flower', 'rocket']
+    """
+    return {name: photo(name) for name in PHOTOS}
