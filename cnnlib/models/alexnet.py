@@ -25,9 +25,9 @@ def alexnet(*, num_classes: int = 1000, in_channels: int = 3, seed: int = 0) -> 
     for the first, which is 55 · 48 · 96 and not 55 · 55 · 96.
 
     Deviations. The paper's images are 224 × 224, from which kernels of 11 with stride 4 do not give its 55 × 55
-    maps; 227 do. The normalisation sums over neighbours among all channels, as the paper's formula says, where two
-    cards would each sum over their own. Dropout doubles what it keeps in training, where the paper halves everything
-    in testing.
+    maps; 227 do, as would three rows of zeros. The normalisation sums over neighbours among all channels, as the
+    paper's formula says, where two cards would each sum over their own. Dropout doubles what it keeps in training,
+    where the paper halves everything in testing.
 
     Raises ValueError where an argument is not a positive integer, or the input of another shape.
 

@@ -44,9 +44,8 @@ def pattern(
     maps = in_maps = as_int("in_channels", in_channels, 1)
     repeats = as_int("convolutions", convolutions, 1)
     if min(height, width) < 2 ** len(widths):
-        raise ValueError(
-            f"image_size is {image_size!r}; expected at least {2 ** len(widths)}, halved {len(widths)} times"
-        )
+        halved = f"to be halved {len(widths)} times"
+        raise ValueError(f"image_size is {image_size!r}; expected at least {2 ** len(widths)}, {halved}")
     with seeded(seed):
         layers: list[nn.Module] = []
         for number in widths:
