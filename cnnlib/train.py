@@ -51,6 +51,7 @@ def train(
     channels_last: bool = False,
     checkpoint: Path | None = None,
     log: Path | None = None,
+    each_epoch: Callable[[int], None] | None = None,
     progress: bool = False,
 ) -> History:
     """Train a model on images (N, C, H, W) and labels (N,) with cross-entropy; return one row of numbers an epoch.
@@ -62,7 +63,8 @@ def train(
 
     With a `checkpoint` every epoch ends in that file, and a training that finds it goes on from there. With `patience`
     and validation data the training stops when the validation loss has not fallen for so many epochs, and the model
-    gets the weights of the best epoch. Under torchrun each process computes its share of every batch.
+    gets the weights of the best epoch. `each_epoch(epoch)` is called when an epoch, counted from 1, is done. Under
+    torchrun each process computes its share of every batch.
 
     Raises ValueError for images and labels that do not belong together, a batch larger than the data or not divisible
     by the number of processes, and a checkpoint of something else; Diverged, with the step and the likely cause, when
@@ -96,7 +98,7 @@ def train(
     history: History = state["history"]
     distributed.check_equal("the number of epochs in the checkpoint", len(history))
     with modes_kept(model), distributed.explained():
-        model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+        model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)  # type: ignore[call-overload]
         network = distributed.parallel(model)
         while len(history) < epochs and not (patience and _epochs_without_gain(history) >= patience):
             start = time.perf_counter()
@@ -123,6 +125,8 @@ def train(
             history.append({**row, "seconds": round(time.perf_counter() - start, 3)})
             if patience and not _epochs_without_gain(history):
                 state["best"] = {name: value.clone() for name, value in model.state_dict().items()}
+            if each_epoch:
+                each_epoch(len(history))
             if checkpoint and distributed.rank() == 0:
                 checkpoints.save(checkpoint, model, optimiser, {**state, "scaler": scaler.state_dict()})
             _write_log(log, history)
