@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from cnnlib.geometry import as_int
+from cnnlib.models.building import he_normal
 from cnnlib.models.seeding import seeded
 from cnnlib.nn_torch import PadChannels, Residual
 
@@ -57,10 +58,7 @@ def _network(
         stem = [nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
         body = [layer for i in range(3 * n) for layer in (block(widths[i], widths[i + 1]), nn.ReLU())]
         model = nn.Sequential(*stem, *body, GlobalAvgPool2d(), nn.Linear(64, num_classes))
-        for module in model.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(model[-1].bias)
+        he_normal(model)
     return model
 
 
