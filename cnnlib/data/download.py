@@ -67,6 +67,8 @@ def _first_whole(urls: Sequence[str], checksum: str, missing: str, by_hand: str)
         except requests.RequestException as error:
             reason = getattr(error.args[0] if error.args else None, "reason", error)  # what lay behind the retries
             failures.append(f"{url}: {textwrap.shorten(str(reason) or repr(reason), 200)}")
+            if error.response is not None:
+                error.response.close()
             continue
         digest = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
         if digest == expected:
@@ -85,7 +87,7 @@ def _get(url: str) -> bytes:
     from tqdm import tqdm
 
     content = io.BytesIO()
-    with tqdm(desc=url.rsplit("/", 1)[1], unit="B", unit_scale=True) as bar:
+    with tqdm(desc=url.rsplit("/", 1)[1], total=1, unit="B", unit_scale=True) as bar:  # pooch sets the total
         # "identity": a .gz is wanted as it is, and some servers would have it unpacked on arrival
         pooch.HTTPDownloader(
             progressbar=bar, chunk_size=2**16, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
