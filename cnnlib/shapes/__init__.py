@@ -1,0 +1,83 @@
+"""The integer arithmetic of layers: sizes, leftovers, receptive fields, parameters, multiply–adds, tables of networks.
+
+No array is touched here. `sizes` answers for one layer along one axis; `trace` draws up the table of a network.
+"""
+
+from cnnlib.shapes.layers import (
+    Activation,
+    AdaptivePool,
+    Attention,
+    BatchNorm,
+    Conv,
+    GroupNorm,
+    Layer,
+    LayerNorm,
+    Linear,
+    Pool,
+    Rbf,
+    Subsampling,
+    TableConv,
+)
+from cnnlib.shapes.sizes import (
+    conv_leftover,
+    conv_macs,
+    conv_output_size,
+    conv_parameters,
+    conv_transpose_output_size,
+    pool_output_size,
+    receptive_field,
+)
+from cnnlib.shapes.table import Axis, Row, Table, trace
+from cnnlib.shapes.wiring import (
+    Add,
+    Channels,
+    Concat,
+    Flatten,
+    GlobalPool,
+    Learned,
+    Multiply,
+    Pad,
+    Permute,
+    Select,
+    Subsample,
+    Unflatten,
+)
+
+__all__ = [
+    "Activation",
+    "AdaptivePool",
+    "Add",
+    "Attention",
+    "Axis",
+    "BatchNorm",
+    "Channels",
+    "Concat",
+    "Conv",
+    "Flatten",
+    "GlobalPool",
+    "GroupNorm",
+    "Layer",
+    "LayerNorm",
+    "Learned",
+    "Linear",
+    "Multiply",
+    "Pad",
+    "Permute",
+    "Pool",
+    "Rbf",
+    "Row",
+    "Select",
+    "Subsample",
+    "Subsampling",
+    "Table",
+    "TableConv",
+    "Unflatten",
+    "conv_leftover",
+    "conv_macs",
+    "conv_output_size",
+    "conv_parameters",
+    "conv_transpose_output_size",
+    "pool_output_size",
+    "receptive_field",
+    "trace",
+]
