@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 export PYTHONHASHSEED := 0
 
-.PHONY: book serve test notebooks lint clean
+.PHONY: book serve test notebooks weights lint clean
 .DEFAULT_GOAL := book
 
 .venv/book: requirements-book.txt
@@ -26,6 +26,9 @@ serve:                                                 ## serve the built site
 notebooks: .venv/full                                  ## regenerate and execute notebooks/ from book/chapters/
 	$(PY) -m tools.notebooks
 	$(PY) -m tools.exercises
+
+weights: .venv/full                                    ## train the shipped networks again: hours, and MNIST and CIFAR-10
+	$(PY) -m tools.weights
 
 lint: .venv/full
 	$(PY) -m ruff check .

@@ -96,3 +96,8 @@ def vanilla(
         num_classes=num_classes,
         seed=seed,
     )
+
+
+def digits_cnn(*, num_classes: int = 10, in_channels: int = 1, seed: int = 0) -> nn.Sequential:
+    """Return the pattern with its defaults for digits of 8 × 8, the twin of `nn_numpy.digits_cnn`; 6,090 parameters."""
+    return pattern(image_size=8, in_channels=in_channels, num_classes=num_classes, seed=seed)
