@@ -58,10 +58,10 @@ def build(name: str, *, num_classes: int, in_channels: int, seed: int = 0) -> nn
 
 __all__ = [
     "NAMED",
-    "all_cnn_c",
     "alexnet",
     "alexnet_2014",
     "alexnet_one_tower",
+    "all_cnn_c",
     "build",
     "cnn_c",
     "coatnet",
