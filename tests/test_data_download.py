@@ -84,6 +84,8 @@ def test_files_under_cnnlib_data_come_first(cache, server, offer, tmp_path, monk
 def test_then_the_cache(cache, server, offer, tmp_path, monkeypatch):
     offer(server.url())
     put(cache, FILES)
+    put(tmp_path / "here", FILES, lambda content: b"of no use")
+    monkeypatch.chdir(tmp_path / "here")  # the working directory is no place to look
     (tmp_path / "empty").mkdir()
     for given in (str(tmp_path / "empty"), ""):
         monkeypatch.setenv("CNNLIB_DATA", given)
