@@ -15,7 +15,8 @@ from typing import Any
 from torch import nn
 
 from cnnlib import nn_torch, shapes
-from cnnlib.models import lenet, vit
+from cnnlib.models.lenet import BitmapDistances, ScaledTanh, Subsampling, TableConv2d
+from cnnlib.models.vit import Attention
 from cnnlib.shapes import Row
 
 Builder = Callable[..., shapes.Layer | None]
@@ -42,7 +43,7 @@ def _course_conv(module: nn_torch.Conv2d) -> shapes.Layer:
     return shapes.Conv(out_channels, tuple(kernel), *module.options, bias=module.bias is not None)
 
 
-def _table_conv(module: lenet.TableConv2d) -> shapes.Layer:
+def _table_conv(module: TableConv2d) -> shapes.Layer:
     pairs, *kernel = module.weight.shape
     return shapes.TableConv(len(module.bias), tuple(kernel), pairs)
 
@@ -59,7 +60,7 @@ def _layer_norm(module: nn.LayerNorm) -> shapes.Layer:
     return shapes.LayerNorm(module.elementwise_affine)
 
 
-def _attention(module: vit.Attention) -> shapes.Layer:
+def _attention(module: Attention) -> shapes.Layer:
     positions = sum(p.numel() for p in module.parameters(recurse=False))
     return shapes.Attention(module.out.out_features, heads=module.heads, positions=positions)
 
@@ -92,15 +93,15 @@ MODULES: Mapping[type[nn.Module], Callable[[Any], shapes.Layer]] = {
     nn_torch.BatchNorm2d: lambda module: shapes.BatchNorm(),
     nn_torch.MaxPool2d: partial(_course_pool, "max"),
     nn_torch.AvgPool2d: partial(_course_pool, "average"),
-    lenet.Subsampling: lambda module: shapes.Subsampling(2),
-    lenet.TableConv2d: _table_conv,
-    lenet.BitmapDistances: lambda module: shapes.Rbf(len(module.codes)),
-    vit.Attention: _attention,
+    Subsampling: lambda module: shapes.Subsampling(2),
+    TableConv2d: _table_conv,
+    BitmapDistances: lambda module: shapes.Rbf(len(module.codes)),
+    Attention: _attention,
     **dict.fromkeys((nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus), _named),
     **dict.fromkeys(
         (nn.Tanh, nn.Sigmoid, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softmax, nn.LogSoftmax), _named
     ),
-    **dict.fromkeys((nn.Identity, nn.LocalResponseNorm, nn.Dropout, nn.Dropout2d, lenet.ScaledTanh), _named),
+    **dict.fromkeys((nn.Identity, nn.LocalResponseNorm, nn.Dropout, nn.Dropout2d, ScaledTanh), _named),
     **dict.fromkeys((nn_torch.ReLU, nn_torch.Dropout), _named),
 }
 

@@ -98,10 +98,11 @@ class _Tracer(fx.Tracer):
 
     def create_arg(self, a: Any) -> Any:
         """Return what fx makes of an argument; a tensor that belongs to no module would be left in the model."""
-        if isinstance(a, torch.Tensor) and a not in self.tensor_attrs and not isinstance(a, nn.Parameter):
-            raise TypeError(
-                f"{self.scope.module_path or 'model'} uses a tensor {tuple(a.shape)} that is no buffer of it"
-            )
+        held = (
+            (*self.root.parameters(), *self.root.buffers(), *self.tensor_attrs) if isinstance(a, torch.Tensor) else ()
+        )
+        if isinstance(a, torch.Tensor) and not any(a is tensor for tensor in held):
+            raise TypeError(f"{self.scope.module_path or 'model'} makes a tensor {tuple(a.shape)}; expected a buffer")
         return super().create_arg(a)
 
     def parameter(self, node: fx.Node) -> nn.Parameter | None:
@@ -162,5 +163,8 @@ class _Tracer(fx.Tracer):
 
     def _free(self, name: str) -> str:
         """Return `name`, or where a row has it the first free one of name_2, name_3 …."""
-        taken = {row.name for row in self.table}
-        return next(free for free in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if free not in taken)
+        taken, free, number = {row.name for row in self.table}, name, 1
+        while free in taken:
+            number += 1
+            free = f"{name}_{number}"
+        return free

@@ -158,7 +158,7 @@ class Concat(Layer):
         _several(inputs)
         if len({x.shape[1:] for x in inputs}) > 1:
             raise ValueError(
-                f"the inputs are of shapes {[x.shape for x in inputs]}; expected that the first sizes differ alone"
+                f"the inputs are of shapes {[x.shape for x in inputs]}; expected shapes that differ in the first size"
             )
         return _joined(self, inputs, (sum(x.shape[0] for x in inputs), *inputs[0].shape[1:]))
 
