@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -25,12 +25,13 @@ class ProcessLost(RuntimeError):
 def processes(device: torch.device) -> Iterator[None]:
     """Join the processes that torchrun started, if it did, and leave them at the end.
 
-    They speak through NCCL on GPUs and gloo elsewhere.
+    They speak through NCCL on GPUs and gloo elsewhere. Raises ProcessLost where they do not all come.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    with explained():
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
     finally:
@@ -50,26 +51,31 @@ def count() -> int:
 def local_device(name: str) -> torch.device:
     """Return the device to train on: of several GPUs, each process of a machine takes its own.
 
-    "auto" is a GPU where there is one. Raises ValueError for CUDA where there is none.
+    "auto" is a GPU where there is one. Raises ValueError for CUDA where there is none, and for other names.
+
+    >>> local_device("cpu")
+    device(type='cpu')
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ValueError(f"device is {name!r}, and torch {torch.__version__} sees no GPU here; expected 'cpu'")
-        own = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
-        device = torch.device("cuda", own)
-        if device.index >= torch.cuda.device_count():
-            raise ValueError(f"device is {device}; expected an index below {torch.cuda.device_count()}, the GPUs here")
-        torch.cuda.set_device(device)
+    kind, _, index = name.partition(":")
+    if name == "cpu":
+        return torch.device("cpu")
+    if kind != "cuda" or (":" in name and not index.isdecimal()):
+        raise ValueError(f"device is {name!r}; expected 'auto', 'cpu', 'cuda', 'cuda:1' …")
+    if not torch.cuda.is_available():
+        raise ValueError(f"device is {name!r}, and torch {torch.__version__} sees no GPU here; expected 'cpu'")
+    device = torch.device("cuda", int(index or os.environ.get("LOCAL_RANK", "0")))
+    if device.index >= torch.cuda.device_count():
+        raise ValueError(f"device is {device}; expected an index below {torch.cuda.device_count()}, the GPUs here")
+    torch.cuda.set_device(device)
     return device
 
 
 def parallel(model: nn.Module) -> nn.Module:
     """Return the model to call in the loop: wrapped, where there are several processes, so that gradients are averaged.
 
-    Batch normalisation keeps the statistics of each process's own share; what is stored are those of process 0.
+    Batch normalisation uses the statistics of each process's own share; what is stored are those of process 0.
     """
     return DistributedDataParallel(model) if count() > 1 else model
 
@@ -81,24 +87,52 @@ def total(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the buffers of process 0, after which their models are equal."""
+    if count() > 1:
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, 0)
+
+
+def agreed(numbers: Sequence[float]) -> list[float]:
+    """Return the numbers of process 0, so that all processes decide alike: other processors round differently."""
+    values = torch.tensor(numbers, dtype=torch.float64, device=_device())
+    if count() > 1:
+        distributed.broadcast(values, 0)
+    return values.tolist()
+
+
+def check_equal(what: str, number: int) -> None:
+    """Raise ValueError unless a number is the same in every process: their files may lie on different machines."""
+    if count() > 1:
+        own = torch.tensor([number], device=_device())
+        found = [torch.zeros_like(own) for _ in range(count())]
+        distributed.all_gather(found, own)
+        if len({value.item() for value in found}) > 1:
+            raise ValueError(f"{what} is {[v.item() for v in found]} by process; expected one number for all")
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn what a collective operation raises when a partner is gone into an error that says so."""
     try:
         yield
     except RuntimeError as error:
-        if count() > 1 and any(word in str(error).lower() for word in ("gloo", "nccl", "connection", "timed out")):
+        words = ("gloo", "nccl", "connection", "timed out", "timeout")
+        if isinstance(error, distributed.DistError) or (count() > 1 and any(w in str(error).lower() for w in words)):
+            own, all_ = os.environ.get("RANK", rank()), os.environ.get("WORLD_SIZE", count())
             raise ProcessLost(
-                f"process {rank()} of {count()} lost another one, which stopped or cannot be reached; its own message "
-                f"says why. Start the same command again: it goes on from the last checkpoint. ({error})"
+                f"process {own} of {all_} lost another one, which stopped or cannot be reached; its own message says "
+                f"why. Start the same command again: it goes on from the last checkpoint. ({_first_line(error)})"
             ) from error
         raise
 
 
-def check_equal(what: str, number: int) -> None:
-    """Raise ValueError unless a number is the same in every process: their files may lie on different machines."""
-    if count() > 1:
-        found = [torch.zeros(1) for _ in range(count())]
-        distributed.all_gather(found, torch.tensor([float(number)]))
-        if len({value.item() for value in found}) > 1:
-            raise ValueError(f"{what} is {[int(v.item()) for v in found]} by process; expected one number for all")
+def _first_line(error: RuntimeError) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _device() -> torch.device:
+    """Return where the tensors must lie that processes exchange."""
+    on_gpu = distributed.is_initialized() and distributed.get_backend() == "nccl"
+    return torch.device("cuda" if on_gpu else "cpu")

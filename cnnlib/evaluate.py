@@ -34,7 +34,8 @@ def evaluate(
     """Return the mean cross-entropy, the accuracy and the confusion matrix of a model on images (N, C, H, W).
 
     Bytes become numbers from 0 to 1. The model acts as in use, on the device where its parameters are, and is
-    afterwards in the mode in which it was; no gradients are computed.
+    afterwards in the mode in which it was; no gradients are computed. `precision` is as in `train`. Raises ValueError
+    for images and labels that do not belong together, none at all, and labels that the model has no logit for.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     >>> with torch.no_grad():
@@ -44,21 +45,29 @@ def evaluate(
     (0.667, [[1, 1], [0, 1]])
     """
     check_images(images, labels)
-    device = next(model.parameters()).device
-    loss, confusion = 0.0, torch.zeros(0, 0, dtype=torch.int64)
+    device = device_of(model)
+    losses, confusion = [], torch.zeros(0, 0, dtype=torch.int64)
     with in_use(model), autocast(device, precision):
         for start in range(0, len(images), as_int("batch_size", batch_size, 1)):
             x = unit_floats(images[start : start + batch_size].to(device))
             target = labels[start : start + batch_size].to(device)
-            logits = model(x).float()
-            check_logits(logits, target)
-            loss += F.cross_entropy(logits, target, reduction="sum").item()
-            confusion = (
-                confusion if len(confusion) else torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64)
-            )
+            logits = model(x)
+            if not start:
+                check_logits(logits, len(x), labels)
+                confusion = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64)
+            losses.append(F.cross_entropy(logits.float(), target, reduction="sum").item())
             pairs = (target * logits.shape[1] + logits.argmax(1)).cpu()
             confusion += torch.bincount(pairs, minlength=confusion.numel()).view_as(confusion)
-    return Evaluation(loss / len(images), confusion.diagonal().sum().item() / len(images), confusion)
+    return Evaluation(sum(losses) / len(images), confusion.diagonal().sum().item() / len(images), confusion)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model's parameters are; the processor if it has none.
+
+    >>> device_of(nn.Flatten())
+    device(type='cpu')
+    """
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def unit_floats(x: torch.Tensor) -> torch.Tensor:
@@ -114,15 +123,16 @@ def check_images(images: torch.Tensor, labels: torch.Tensor) -> None:
         raise ValueError(f"labels is {labels.dtype} {tuple(labels.shape)}; expected int64 of shape ({len(images)},)")
 
 
-def check_logits(logits: torch.Tensor, target: torch.Tensor) -> None:
-    """Raise ValueError unless the model gave one row of logits an image, with a column for every label."""
-    if logits.ndim != 2 or len(logits) != len(target):
-        raise ValueError(f"model returns {tuple(logits.shape)}; expected logits of shape ({len(target)}, classes)")
-    lowest, highest = int(target.min()), int(target.max())
+def check_logits(logits: torch.Tensor, images: int, labels: torch.Tensor) -> None:
+    """Raise ValueError unless a model gave one row of logits an image, with a column for every label of the data."""
+    if not isinstance(logits, torch.Tensor):
+        raise ValueError(f"model returns {type(logits).__name__}; expected logits of shape ({images}, classes)")
+    if logits.ndim != 2 or len(logits) != images:
+        raise ValueError(f"model returns {tuple(logits.shape)}; expected logits of shape ({images}, classes)")
+    lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= logits.shape[1]:
-        raise ValueError(
-            f"labels run from {lowest} to {highest}; expected 0 to {logits.shape[1] - 1}, as the model has"
-        )
+        last = logits.shape[1] - 1
+        raise ValueError(f"labels run from {lowest} to {highest}; expected 0 to {last}, as the model has")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only when all of it is on the disk.
 
     Until then a file of the old contents stays as it was, whatever stops the process; an exception inside leaves
-    nothing behind.
+    nothing behind. A process that is killed leaves its part under another name: see `clear_partials`.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "new"
@@ -32,4 +33,33 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, all or nothing; raises OSError, naming the file, where that cannot be done.
+
+    >>> write_whole(Path(__file__) / "new", b"abc")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    FileExistsError: [Errno 17] cannot write ...new: File exists
+    """
+    try:
+        with whole(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+
+
+def clear_partials(path: Path) -> None:
+    """Remove what processes that were killed while they wrote `path` have left; nobody may be writing it now.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "new"
+    >>> path.with_name(".new.4711.partial").touch()
+    >>> clear_partials(path)
+    >>> list(path.parent.iterdir())
+    []
+    """
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         partial.unlink(missing_ok=True)

@@ -6,8 +6,7 @@ stopped it, goes on from its last checkpoint to the very weights that it would h
 
 from __future__ import annotations
 
-import csv
-import io
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,16 +20,12 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from cnnlib import checkpoints, distributed
-from cnnlib.evaluate import autocast, check_images, check_logits, evaluate, modes_kept, unit_floats
-from cnnlib.files import whole
+from cnnlib.divergence import check_epoch, check_losses
+from cnnlib.evaluate import autocast, check_images, check_logits, device_of, evaluate, modes_kept, unit_floats
 from cnnlib.geometry import as_int
+from cnnlib.history import History, epochs_without_gain, sentence, write_log
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-History = list[dict[str, Any]]
-
-
-class Diverged(ArithmeticError):
-    """The loss is no longer a finite number."""
 
 
 def train(
@@ -61,15 +56,18 @@ def train(
     images in a new order, `batch_size` at a time, and drops the few that fill no batch. `augment(x, generator)` changes
     a batch before its step. A `precision` other than "float32" is torch's automatic mixed precision.
 
-    With a `checkpoint` every epoch ends in that file, and a training that finds it goes on from there. With `patience`
-    and validation data the training stops when the validation loss has not fallen for so many epochs, and the model
-    gets the weights of the best epoch. `each_epoch(epoch)` is called when an epoch, counted from 1, is done. Under
-    torchrun each process computes its share of every batch.
+    With a `checkpoint` every epoch ends in that file, and a training that finds it goes on from there: on a processor,
+    with as many threads and processes, to the same bytes. `log` is a CSV file of the rows so far. With `patience` and
+    validation data the training stops when the validation loss has not fallen for so many epochs, and the model gets
+    the weights of the best epoch. `each_epoch(epoch)` is called when an epoch, counted from 1, is done, and again if
+    the training is stopped before the checkpoint is written. `progress` is shown on standard error. Under torchrun
+    each process computes its share of every batch, and all end with the same model; process 0 writes the files.
 
     Raises ValueError for images and labels that do not belong together, a batch larger than the data or not divisible
-    by the number of processes, and a checkpoint of something else; Diverged, with the step and the likely cause, when
-    the loss is not finite: the checkpoint of the epoch before is still there. The model's modes and torch's global
-    generators are afterwards as they were.
+    by the number of processes, and a checkpoint of something else or damaged; Diverged, with the step and the likely
+    cause, when the loss is not finite: the checkpoint of the epoch before is still there; OSError where a file cannot
+    be written; ProcessLost where another process stopped. The model stays in the memory layout of the training and has
+    no gradients; its modes and torch's global generators are afterwards as they were.
 
     >>> x, y = torch.eye(2).repeat(8, 1).view(16, 2, 1, 1), torch.arange(16) % 2
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
@@ -79,28 +77,30 @@ def train(
     (20, 1.0, True)
     """
     check_images(images, labels)
-    steps = _steps_per_epoch(len(images), batch_size)
-    if patience is not None and as_int("patience", patience, 1) and validation is None:
+    steps = _steps_per_epoch(len(images), as_int("batch_size", batch_size, 1))
+    settings: dict[str, Any] = {"epochs": as_int("epochs", epochs, 0), "batch_size": int(batch_size)}
+    settings |= {"seed": as_int("seed", seed, 0), "precision": precision, "channels_last": bool(channels_last)}
+    settings["label_smoothing"] = _fraction("label_smoothing", label_smoothing)
+    settings["patience"] = None if patience is None else as_int("patience", patience, 1)
+    settings["augment"] = augment and getattr(augment, "__qualname__", type(augment).__name__)
+    if patience and validation is None:
         raise ValueError(f"patience is {patience} and validation is None; expected validation data to judge by")
-    device = next(model.parameters()).device
-    images, labels = images.to(device), labels.to(device)
-    settings: dict[str, Any] = {
-        "epochs": as_int("epochs", epochs, 0),
-        "batch_size": batch_size,
-        "label_smoothing": label_smoothing,
-    }
-    settings |= {"seed": as_int("seed", seed, 0), "precision": precision, "images": len(images)}
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
-    state: dict[str, Any] = {"settings": settings, "history": [], "best": None, "scaler": scaler.state_dict()}
-    if checkpoint and checkpoint.exists():
-        state = checkpoints.load(checkpoint, model, optimiser, settings)
-        scaler.load_state_dict(state["scaler"])
+    scaler = torch.amp.GradScaler(device_of(model).type, enabled=precision == "float16")
+    state: dict[str, Any] = {"history": [], "best": None, "scaler": scaler.state_dict()}
+    if checkpoint:
+        settings["images"] = checkpoints.what_data(images, labels)
+        settings["validation"] = validation and checkpoints.what_data(*validation)
+        settings |= checkpoints.what_optimiser(optimiser) | checkpoints.what_schedule(schedule, epochs, steps)
+        if checkpoint.exists():
+            state = checkpoints.load(checkpoint, model, optimiser, settings)
+            scaler.load_state_dict(state["scaler"])
     history: History = state["history"]
-    distributed.check_equal("the number of epochs in the checkpoint", len(history))
-    with modes_kept(model), distributed.explained():
-        model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)  # type: ignore[call-overload]
+    images, labels = images.to(device_of(model)), labels.to(device_of(model))
+    with _as_found(model), distributed.explained():
+        distributed.check_equal("the number of epochs in the checkpoint", len(history))
+        model.to(memory_format=_layout(channels_last))  # type: ignore[call-overload]
         network = distributed.parallel(model)
-        while len(history) < epochs and not (patience and _epochs_without_gain(history) >= patience):
+        while len(history) < epochs and not (patience and epochs_without_gain(history) >= patience):
             start = time.perf_counter()
             row = _epoch(
                 network.train(),
@@ -117,23 +117,29 @@ def train(
                 precision=precision,
                 channels_last=channels_last,
                 scaler=scaler,
-                bar=tqdm(total=steps, desc=f"epoch {len(history) + 1}/{epochs}", leave=False, disable=not progress),
+                bar=_bar(steps, f"epoch {len(history) + 1}/{epochs}", progress),
             )
+            distributed.share_buffers(model)
             if validation is not None:
                 result = evaluate(model, *validation, precision=precision)
-                row |= {"validation_loss": result.loss, "validation_accuracy": result.accuracy}
+                row["validation_loss"], row["validation_accuracy"] = distributed.agreed(result[:2])
+            check_epoch(model, row.get("validation_loss", 0.0), step=(len(history) + 1) * steps - 1, lr=row["lr"])
             history.append({**row, "seconds": round(time.perf_counter() - start, 3)})
-            if patience and not _epochs_without_gain(history):
+            if patience and not epochs_without_gain(history):
                 state["best"] = {name: value.clone() for name, value in model.state_dict().items()}
             if each_epoch:
                 each_epoch(len(history))
-            if checkpoint and distributed.rank() == 0:
-                checkpoints.save(checkpoint, model, optimiser, {**state, "scaler": scaler.state_dict()})
-            _write_log(log, history)
-    optimiser.zero_grad()
+            if checkpoint and not distributed.rank():
+                state |= {"settings": settings, "scaler": scaler.state_dict()}
+                checkpoints.save(checkpoint, model, optimiser, state)
+            if log and not distributed.rank():
+                write_log(log, history)
+            if progress and not distributed.rank():
+                tqdm.write(sentence(history[-1]), file=sys.stderr)
     if state["best"] is not None:
         model.load_state_dict(state["best"])
-    _write_log(log, history)
+    if log and not distributed.rank():
+        write_log(log, history)  # once more: the last time it may have been stopped before
     return history
 
 
@@ -157,26 +163,24 @@ def _epoch(
 ) -> dict[str, Any]:
     """Take every step of one epoch; return its number, its last learning rate, and the mean loss and accuracy."""
     device = images.device
-    layout = torch.channels_last if channels_last else torch.contiguous_format
     generator, torch_seed = _draws(seed, epoch)
     order = torch.randperm(len(images), generator=generator)
     losses, correct, lr = torch.zeros(batches, device=device), torch.zeros((), device=device), 0.0
     rank, processes = distributed.rank(), distributed.count()
-    with drawing_from(torch_seed + rank), bar:
+    with drawing_from(torch_seed + rank, device), bar:
         for batch in range(batches):
             chosen = order[batch * batch_size : (batch + 1) * batch_size].to(device)
             x, target = unit_floats(images[chosen]), labels[chosen]
             if augment:
                 x = augment(x, generator)
-            x, target = x[rank::processes].contiguous(memory_format=layout), target[rank::processes]
-            step = epoch * batches + batch
-            lr = schedule(step)
+            x, target = x[rank::processes].contiguous(memory_format=_layout(channels_last)), target[rank::processes]
+            lr = float(schedule(epoch * batches + batch))
             for group in optimiser.param_groups:
                 group["lr"] = lr
             with autocast(device, precision):
                 logits = network(x)
-                if not step:
-                    check_logits(logits, target)
+                if not batch:
+                    check_logits(logits, len(x), labels)
                 loss = F.cross_entropy(logits.float(), target, label_smoothing=label_smoothing)
             optimiser.zero_grad()
             scaler.scale(loss).backward()
@@ -185,36 +189,42 @@ def _epoch(
             losses[batch] = loss.detach()
             correct += (logits.detach().argmax(1) == target).sum()
             if device.type == "cpu" or batch % 50 == 49 or batch == batches - 1:  # to ask a GPU is to wait for it
-                _check_finite(losses[: batch + 1], epoch * batches, lr, x, precision)
+                check_losses(
+                    losses[: batch + 1],
+                    first_step=epoch * batches,
+                    schedule=schedule,
+                    images=images,
+                    batch=x,
+                    precision=precision,
+                )
             bar.update()
     mean_loss = distributed.total(losses.mean()) / processes
     accuracy = distributed.total(correct) / (batches * batch_size)
     return {"epoch": epoch + 1, "lr": lr, "train_loss": mean_loss.item(), "train_accuracy": accuracy.item()}
 
 
-def _check_finite(losses: torch.Tensor, first_step: int, lr: float, x: torch.Tensor, precision: str) -> None:
-    """Raise Diverged if a loss is not finite: with its step, and what probably made it so."""
-    wrong = (~losses.isfinite()).nonzero()
-    if not len(wrong):
-        return
-    at = int(wrong[0])
-    if not x.isfinite().all():
-        cause = "the images hold NaN or infinity"
-    elif first_step + at == 0:
-        cause = "the weights were not finite, or far too large, before the first step"
-    elif precision == "float16" and not (losses[:at] > 100).any():
-        cause = "float16 ends at 65504: try bfloat16"
-    else:
-        cause = f"the learning rate, {lr:.3g}, is too large"
-    raise Diverged(f"the loss is {losses[at].item()} at step {first_step + at}; probably {cause}")
-
-
 def _steps_per_epoch(images: int, batch_size: int) -> int:
-    if as_int("batch_size", batch_size, 1) > images:
+    if batch_size > images:
         raise ValueError(f"batch_size is {batch_size}; expected at most {images}, the number of images")
     if batch_size % distributed.count():
         raise ValueError(f"batch_size is {batch_size}; expected a multiple of {distributed.count()}, the processes")
     return images // batch_size
+
+
+def _fraction(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value!r}; expected a number from 0 to 1")
+    return float(value)
+
+
+def _layout(channels_last: bool) -> torch.memory_format:
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _bar(steps: int, what: str, progress: bool) -> tqdm:
+    """Return a progress bar on standard error, if that is a terminal, for process 0."""
+    shown = progress and distributed.rank() == 0 and sys.stderr.isatty()
+    return tqdm(total=steps, desc=what, leave=False, disable=not shown)
 
 
 def _draws(seed: int, epoch: int) -> tuple[torch.Generator, int]:
@@ -224,27 +234,30 @@ def _draws(seed: int, epoch: int) -> tuple[torch.Generator, int]:
 
 
 @contextmanager
-def drawing_from(seed: int) -> Iterator[None]:
-    """Let torch's global generators, on the CPU and on every GPU, follow from a seed; then give them back."""
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+def drawing_from(seed: int, device: torch.device) -> Iterator[None]:
+    """Let torch's global generators of the CPU and of a device follow from a seed; then give them back.
+
+    >>> with drawing_from(0, torch.device("cpu")):
+    ...     a = torch.rand(3)
+    >>> with drawing_from(0, torch.device("cpu")):
+    ...     torch.equal(a, torch.rand(3))
+    True
+    """
+    with torch.random.fork_rng([device.index] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index].manual_seed(seed)
         yield
 
 
-def _epochs_without_gain(history: History) -> int:
-    losses = [row["validation_loss"] for row in history]
-    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
-
-
-def _write_log(path: Path | None, history: History) -> None:
-    if path is None or not history or distributed.rank():
-        return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    with whole(path) as file:
-        file.write(text.getvalue().encode())
+@contextmanager
+def _as_found(model: nn.Module) -> Iterator[None]:
+    """Let a model be trained, whether gradients were wanted outside or not; then it has its modes, and no gradients."""
+    with modes_kept(model), torch.enable_grad():
+        try:
+            yield
+        finally:
+            model.zero_grad()
 
 
 if __name__ == "__main__":

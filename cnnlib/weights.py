@@ -6,6 +6,7 @@ versions, time and scores that made it.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnlib.files import whole
+from cnnlib.files import write_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,29 +78,40 @@ def put(network: nn.Module, values: dict[str, np.ndarray], source: str) -> None:
         wanted = tuple(own[key].shape) if key in own else "nothing of that name"
         if found != wanted:
             raise ValueError(f"{source} holds weights of another network: {key} is {found}; expected {wanted}")
+        if (values[key].dtype.kind == "f") != own[key].is_floating_point():
+            raise ValueError(f"{source}: {key} is of {values[key].dtype}; expected {own[key].dtype}")
     with torch.no_grad():
         for key, value in own.items():
             value.copy_(torch.from_numpy(values[key]))
 
 
 def write(path: Path, values: dict[str, np.ndarray]) -> None:
-    """Write arrays to a `.npz` file, all or nothing; the same arrays give the same bytes."""
-    with whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    """Write arrays to a `.npz` file, all or nothing; the same arrays give, with the same zlib, the same bytes.
+
+    Raises OSError, naming the file, where it cannot be written.
+    """
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for key, value in values.items():
-            with archive.open(zipfile.ZipInfo(f"{key}.npy"), "w") as member:  # its date is always 1980
-                np.lib.format.write_array(member, np.ascontiguousarray(value), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{key}.npy")  # its date is always 1980
+            entry.create_system = 3  # Unix, wherever it is written
+            with archive.open(entry, "w") as member:
+                np.lib.format.write_array(member, np.asarray(value, order="C"), allow_pickle=False)
+    write_whole(path, content.getvalue())
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a `.npz` file; raises ValueError, naming the file, where it is damaged or none."""
+    content = path.read_bytes()
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return dict(stored)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-        raise ValueError(f"{path} is no file of weights, or is damaged: {error}") from error
+    except Exception as error:  # a damaged file can make a reader raise nearly anything
+        raise ValueError(f"{path} is no file of weights, or is damaged ({error})") from error
 
 
 def _path(name: str) -> Path:
     if name not in names():
-        raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, names()))}")
+        known = f"one of {', '.join(map(repr, names()))}" if names() else "none: this copy of cnnlib has no weights"
+        raise ValueError(f"name is {name!r}; expected {known}")
     return SHIPPED / f"{name}.npz"

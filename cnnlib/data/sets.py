@@ -27,7 +27,7 @@ def load(name: str) -> DataSet:
     Of the digits a fifth of each class, always the same, is the test set. Raises ValueError for another name.
 
     >>> [images.shape for images, labels in load("digits")[:2]]
-    [(1437, 1, 8, 8), (360, 1, 8, 8)]
+    [(1438, 1, 8, 8), (359, 1, 8, 8)]
     """
     if name == "digits":
         images, labels = digits()
