@@ -1,0 +1,68 @@
+"""The page on networks: its tables are those that the library counts, and so are the numbers in its sentences."""
+
+import re
+
+import pytest
+import torch
+
+from cnnlib import models, weights
+from cnnlib.models.trace import trace
+from tools import networks
+
+
+@pytest.fixture(scope="module")
+def text():
+    return networks.PAGE.read_text("utf-8")
+
+
+def table(build, image=(3, 224, 224)):
+    with torch.device("meta"):
+        return trace(build(), image)
+
+
+def test_the_tables_are_up_to_date(tmp_path, monkeypatch, text):
+    page = tmp_path / "networks.md"
+    page.write_text(text, "utf-8")
+    monkeypatch.setattr(networks, "PAGE", page)
+    networks.write()
+    assert page.read_text("utf-8") == text
+
+
+def test_the_code_on_the_page_runs(text, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "networks.md", "exec"), {})
+    assert "138,357,544" in capsys.readouterr().out
+
+
+def test_parameters_and_arithmetic_have_little_to_do_with_each_other(text):
+    vgg, resnet, alexnet = table(models.vgg16), table(models.resnet152), table(models.alexnet, (3, 227, 227))
+    largest = max(vgg, key=lambda row: row.parameters)
+    assert largest.kind == "Linear"
+    assert 0.72 < largest.parameters / vgg.parameters < 0.75  # nearly three quarters
+    assert largest.macs / vgg.macs < 0.01  # less than one per cent
+    assert resnet.parameters < alexnet.parameters
+    assert 15 < resnet.macs / alexnet.macs < 16
+    assert "fifteen times its arithmetic" in text
+
+
+def test_the_unclear_record(text):
+    assert (224 - 11) % 4  # no integer
+    assert table(models.alexnet, (3, 227, 227))[0].shape == (96, 55, 55)
+    assert (55 * 55 * 96, 55 * 48 * 96) == (290_400, 253_440)
+    assert table(models.alexnet_one_tower, (3, 227, 227)).parameters == 62_378_344
+    googlenet = table(models.googlenet)
+    assert googlenet.parameters == 6_998_552
+    assert [row for row in googlenet if row.parameters][-1].parameters == 1024 * 1000 + 1000
+    old, new = table(models.resnet50), table(lambda: models.resnet50(stride_in="3x3"))
+    assert old.parameters == new.parameters
+    assert round(100 * new.macs / old.macs - 100) == 6
+    assert int(networks.field(old)) - int(networks.field(new)) == 56
+    lenet = table(models.lenet5_1998, (1, 32, 32))
+    assert (lenet.parameters, lenet.connections) == (60_000, 340_908)
+    for number in ("290,400", "253,440", "62,378,344", "6,998,552", "60,000", "340,908"):
+        assert number in text
+
+
+def test_every_shipped_network_is_on_the_page(text):
+    for name in weights.names():
+        assert f"| `{name}` |" in text
