@@ -146,6 +146,9 @@ def test_seed_forward_and_gradients():
     with torch.no_grad():
         y = model.eval()(x)
         assert torch.equal(y.logits, plain.eval()(x))
+        up_to = {name: i + 1 for i, (name, _) in enumerate(plain.named_children())}
+        assert torch.equal(y.head4a, model.head4a(plain[: up_to["inception4a"]](x)))
+        assert torch.equal(y.head4d, model.head4d(plain[: up_to["inception4d"]](x)))
     assert 0.1 < y.logits.std() < 10
 
 

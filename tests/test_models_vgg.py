@@ -29,6 +29,7 @@ def test_configurations(build, depths, plain, normalised):
         side = 224 // 2 ** (group - 1)
         assert [k for k in seen if k.startswith(f"conv{group}")] == [f"conv{group}_{i + 1}" for i in range(depth)]
         assert all(seen[f"{kind}{group}_{depth}"] == (width, side, side) for kind in ("conv", "relu"))
+        assert isinstance(model.get_submodule(f"pool{group}"), nn.MaxPool2d)
         assert seen[f"pool{group}"] == (width, side // 2, side // 2)
     assert [seen[name] for name in ("flatten", "fc6", "fc7", "fc8", "")] == [
         (25088,),
