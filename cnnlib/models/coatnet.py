@@ -205,13 +205,20 @@ def coatnet(
 
 
 def coatnet_cifar(*, num_classes: int = 10, in_channels: int = 3, seed: int = 0) -> CoAtNet:
-    """Return a small hybrid for 32 × 32 images."""
+    """Return a small hybrid for 32 × 32 images: 215,744 parameters, 18.3 million multiply-adds.
+
+    Not of the paper. Attention begins at 8 × 8 positions. A step of training takes one thread of a processor about as
+    long as one of ResNet-20, in bfloat16, though that has more than twice the multiply-adds: what depthwise
+    convolutions, norms and GELUs cost is less to compute than to move through memory.
+
+    >>> sum(p.numel() for p in coatnet_cifar().parameters())
+    215744
+    """
     return coatnet(
         image_size=32,
-        widths=(16, 24, 40, 64, 80),
-        depths=(2, 2, 2, 2, 1),
-        strides=(1, 2, 2, 1, 2),
-        head_dim=16,
+        widths=(16, 32, 48, 64, 64),
+        depths=(2, 1, 2, 2, 1),
+        strides=(1, 2, 2, 1, 1),
         num_classes=num_classes,
         in_channels=in_channels,
         seed=seed,
