@@ -145,8 +145,6 @@ def test_zfnet_has_the_sides_of_its_figure():
 @pytest.mark.parametrize("build", LARGE)
 def test_large_networks_run_and_train_on_real_images(build):
     model = build(num_classes=3, seed=1)
-    if build is alexnet_2014:
-        nn.init.ones_(model.classifier[6].bias)
     side = 227 if build in (alexnet, alexnet_one_tower) else 224
     torch.manual_seed(0)
     logits = model(torch.randn(1, 3, side, side))
