@@ -61,7 +61,7 @@ def runs() -> Path:
 def alone(folder: Path) -> Iterator[bool]:
     """Say whether no other process works on what this folder is for; until the end none can."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as file:
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:  # with_suffix would take 0.1_0 for one
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,7 +72,8 @@ def alone(folder: Path) -> Iterator[bool]:
 
 def done(path: Path, setting: Row) -> bool:
     """Say whether the file has rows of this setting."""
-    return any(all(row.get(key) == str(value) for key, value in setting.items()) for row in read(path))
+    as_read = {key: "" if value is None else str(value) for key, value in setting.items()}
+    return any(all(row.get(key) == value for key, value in as_read.items()) for row in read(path))
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -98,13 +99,14 @@ def append(path: Path, rows: Sequence[Row]) -> None:
 
 def provenance() -> Row:
     """Return with what, on what and when a row was made."""
+    spec = sys.modules["__main__"].__spec__  # of a module run by its name; a script has none
     return {
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "torch": version("torch"),
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
-        "command": f"python -m {sys.modules['__main__'].__spec__.name}",  # type: ignore[union-attr]
+        "command": f"python -m {spec.name}" if spec else f"python {Path(sys.argv[0]).name}",
     }
 
 
