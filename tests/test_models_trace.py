@@ -150,6 +150,28 @@ def test_alexnet_and_lenet():
     assert (old.connections, old.parameters) == (340_908, 60_000)
 
 
+def test_every_option_of_a_module_counts():
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, (3, 5), stride=(2, 1), padding=(0, 2), dilation=(2, 1), bias=False),
+        nn.GroupNorm(2, 8),
+        nn.MaxPool2d(3, stride=(1, 2), padding=1, dilation=(2, 1), ceil_mode=True),
+        nn.Conv2d(8, 8, 3, padding="same", groups=4),
+        nn.BatchNorm2d(8, affine=False),
+        nn.AvgPool2d((2, 3), stride=2, padding=(1, 0), ceil_mode=True),
+        nn.AdaptiveAvgPool2d((6, 10)),
+        nn_torch.Conv2d(8, 4, (3, 2), stride=(1, 2), padding=((0, 1), (2, 0)), dilation=(1, 2), groups=2, bias=False),
+        nn_torch.BatchNorm2d(4),
+        nn_torch.MaxPool2d(2, stride=1, padding=((0, 1), (1, 0))),
+        nn_torch.AvgPool2d((1, 2), stride=(1, 3), padding=(0, 1)),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.LayerNorm(4, elementwise_affine=False),
+        nn.Linear(4, 5, bias=False),
+        nn_torch.Linear(5, 3),
+    )
+    check(model.eval(), (3, 33, 42))
+
+
 class Odd(nn.Module):
     """A module whose forward is given."""
 

@@ -58,13 +58,14 @@ def test_resnet50(stride_in, field):
     ],
 )
 def test_chains(constructor, side, last, size):
-    """Measured on the convolutions and poolings alone, and on larger images than the networks take."""
+    """Measured on the windows alone, of one channel each, and on larger images than the networks take."""
     with torch.device("meta"):
         model = constructor(in_channels=1, num_classes=2)
     chain = [(name, module) for name, module in model.named_modules() if module_builder(module)]
     names = [name for name, _ in chain]
     before = [module for _, module in chain[: names.index(last) + 1]]
-    windows = [module for module in before if isinstance(module, (nn.Conv2d, nn.MaxPool2d))]
+    convs = [nn.Conv2d(1, 1, m.kernel_size, m.stride, m.padding) if isinstance(m, nn.Conv2d) else m for m in before]
+    windows = [module for module in convs if isinstance(module, (nn.Conv2d, nn.MaxPool2d))]
     assert_measured(nn.Sequential(*windows), trace(model, (1, side, side)).row(last), size)
 
 

@@ -171,6 +171,8 @@ def test_a_long_and_a_flat_kernel_see_different_extents():
     row = trace([Conv(4, (1, 7), stride=(1, 2), padding=(0, 3), groups=2)], (2, 8, 8))[0]
     assert (row.shape, row.field, row.jump, row.start) == ((4, 8, 4), (1, 7), (1, 2), (0, -3))
     assert (row.parameters, row.macs, row.connections) == (4 * 7 + 4, 4 * 7 * 32, 4 * 8 * 32)
+    bare = trace([Conv(4, 3, bias=False)], (2, 8, 8))[0]
+    assert (bare.parameters, bare.connections) == (72, 72 * 36)
 
 
 def test_what_sees_the_whole_plane_sees_the_union():
@@ -197,11 +199,21 @@ def test_tokens():
         Concat(inputs=("class", "patches")),
         LayerNorm(),
         Attention(8, heads=2, positions=5),
+        Linear(6, bias=False),
+        Learned((9, 6)),
+        Add(inputs=("7", "8")),
         Select(),
     ]
     table = trace(layers, (3, 16, 8))
-    assert [row.shape for row in table[2:]] == [(8, 8), (1, 8), (9, 8), (9, 8), (9, 8), (8,)]
-    assert [row.field for row in table[4:]] == [4, 4, (16, 8), (16, 8)]
+    assert [row.shape for row in table[2:]] == [(8, 8), (1, 8), *[(9, 8)] * 3, *[(9, 6)] * 3, (6,)]
+    assert [row.field for row in table[4:]] == [4, 4, (16, 8), (16, 8), (), (16, 8), (16, 8)]
+    assert [(row.parameters, row.macs, row.connections) for row in table[7:]] == [
+        (48, 9 * 48, 9 * 48),
+        (54, 0, 0),
+        (0, 0, 54),
+        (0, 0, 0),
+    ]
+    assert (table[5].parameters, table[5].connections) == (16, 2 * 9 * 8)
     assert table[3].memory == 0
     attention = table[6]
     assert attention.parameters == 4 * (8 * 8 + 8) + 5
@@ -258,6 +270,8 @@ def test_moves_and_norms():
         ([TableConv(2, 3, pairs=7)], "pairs is 7; expected at most the 6 that there are"),
         ([Channels(2, 4)], "start and stop are 2 and 4; expected a part of 3 channels"),
         ([Permute((0, 2, 1))], r"order is \(0, 2, 1\)"),
+        ([Permute((1, 2, 0)), Permute((1, 2, 0))], r"layer 1 \(Permute\): order is \(1, 2, 0\)"),
+        ([Permute((1, 2, 0)), Conv(4, 3)], r"the input is of shape \(8, 8, 3\); expected \(C, H, W\)"),
         ([Attention(4)], r"the input is of shape \(3, 8, 8\); expected \(tokens, dim\)"),
         ([Rbf(4)], r"the input is of shape \(3, 8, 8\); expected \(features,\)"),
         ([Unflatten()], r"the input is of shape \(3, 8, 8\); expected \(C, H · W\) of a plane"),

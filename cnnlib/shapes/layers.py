@@ -6,7 +6,7 @@ Options mean what they mean in `cnnlib.ops_numpy`; those of every layer, `name` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -33,15 +33,12 @@ class Layer:
     name: str = ""
     inputs: tuple[str, ...] = ()
     joins: ClassVar[bool] = False
+    row: ClassVar[Callable[..., Row]]  # from the rows that are read; a ValueError where they do not fit
 
     @property
     def kind(self) -> str:
         """What the table calls this layer."""
         return type(self).__name__
-
-    def row(self, *inputs: Row) -> Row:
-        """Return this layer's row of the table, or raise a ValueError where the input does not fit."""
-        raise NotImplementedError
 
     def _row(self, shape: Sequence[int], axes: Iterable[Axis], *counts: int) -> Row:
         return Row(self.name, self.kind, tuple(shape), tuple(axes), *counts)
@@ -77,7 +74,7 @@ class Conv(Layer):
     groups: int = 1
     bias: bool = True
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         C, H, W = planes(x)
         out_channels = as_groups(C, self.out_channels, self.groups)[1]
         geometry = conv_geometry(
@@ -101,7 +98,7 @@ class TableConv(Layer):
     kernel_size: IntOrTuple
     pairs: int
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         C, H, W = planes(x)
         out_channels = as_int("out_channels", self.out_channels, 1)
         if as_int("pairs", self.pairs, 1) > C * out_channels:
@@ -129,10 +126,16 @@ class Pool(Layer):
 
     def geometry(self, x: Row) -> Geometry:
         """Return where the windows lie on x."""
-        options = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        return pool_geometry(planes(x)[1:], self.kernel_size, **options, ceil_mode=self.ceil_mode)  # type: ignore
+        return pool_geometry(
+            planes(x)[1:],
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            ceil_mode=self.ceil_mode,
+        )
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         geometry = self.geometry(x)
         return self._row((x.shape[0], *geometry.output_size), windows(x, geometry))
 
@@ -148,7 +151,7 @@ class Subsampling(Pool):
     def kind(self) -> str:  # noqa: D102
         return "Subsampling"
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         geometry = self.geometry(x)
         shape = (x.shape[0], *geometry.output_size)
         uses = (prod(geometry.kernel_size) + 1) * prod(shape)
@@ -169,7 +172,7 @@ class AdaptivePool(Layer):
     def kind(self) -> str:  # noqa: D102
         return f"{self.of} pool"
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         C, H, W = planes(x)
         sizes = as_ints("output_size", self.output_size, 2, 1)
         return self._row((C, *sizes), [_shared(*pair) for pair in zip(x.axes, (H, W), sizes, strict=True)])
@@ -194,7 +197,7 @@ class Linear(Layer):
     out_features: int
     bias: bool = True
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         tokens, dim = _positions(x)
         out = as_int("out_features", self.out_features, 1)
         parameters = (dim + bool(self.bias)) * out
@@ -210,7 +213,7 @@ class Rbf(Layer):
 
     classes: int
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         if len(x.shape) != 1:
             raise ValueError(f"the input is of shape {x.shape}; expected (features,)")
         uses = x.shape[0] * as_int("classes", self.classes, 1)
@@ -237,7 +240,7 @@ class Attention(Layer):
     heads: int = 1
     positions: int = 0
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         if len(x.shape) != 2:
             raise ValueError(f"the input is of shape {x.shape}; expected (tokens, dim)")
         tokens, in_dim = x.shape
@@ -255,7 +258,7 @@ class LayerNorm(Layer):
 
     affine: bool = True
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         return self._scaled(x, x.shape[-1], x.axes)
 
     def _scaled(self, x: Row, features: int, axes: Iterable[Axis]) -> Row:
@@ -266,7 +269,7 @@ class LayerNorm(Layer):
 class BatchNorm(LayerNorm):
     """Batch norm of (C, H, W) as it is once trained: a scale and a shift for each channel, if `affine`."""
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         return self._scaled(x, planes(x)[0], x.axes)
 
 
@@ -274,7 +277,7 @@ class BatchNorm(LayerNorm):
 class GroupNorm(LayerNorm):
     """Group norm of (C, H, W): its statistics see the whole plane, and so does every output."""
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         return self._scaled(x, planes(x)[0], [axis.everywhere(axis.count) for axis in x.axes])
 
 
@@ -288,5 +291,5 @@ class Activation(Layer):
     def kind(self) -> str:  # noqa: D102
         return self.function
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         return self._row(x.shape, x.axes)

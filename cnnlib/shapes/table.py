@@ -188,12 +188,14 @@ def trace(layers: Sequence[Layer], input_shape: Sequence[int]) -> Table:
     A layer reads the layer before it, or the `inputs` that it names: "input" is the image, a layer without a name is
     called by its position, "0", "1", … Joins name several.
 
-    What is counted: *multiply–adds* of convolutions, linear layers and attention's two products, taps on padding
-    included, biases, normalisation, activations and pooling not. *Connections* as LeCun et al. (1998) count them,
-    https://doi.org/10.1109/5.726791: each use of a weight and of a bias. *Bytes* of each output in float32. The
-    *receptive field* is theoretical and not clipped at the image's border: Araujo et al. (2019),
-    https://doi.org/10.23915/distill.00021. A join sees from the first position to the last that any input sees. What
-    is flattened, averaged over the plane or attended to sees the union over the whole plane, and its jump is 0.
+    What is counted: *multiply–adds* of convolutions, linear layers, attention's two products and distances to
+    prototypes, taps on padding included; biases, normalisation, activations and pooling not. *Bytes* of each output in
+    float32. *Connections*, which are in the rows but not printed, as LeCun et al. (1998) count them,
+    https://doi.org/10.1109/5.726791: each use of a weight and of a bias, those of normalisation too.
+
+    The *receptive field* is theoretical and not clipped at the image's border: Araujo et al. (2019),
+    https://doi.org/10.23915/distill.00021. A join sees from the first position to the last that any input sees. What is
+    flattened, averaged over the plane or attended to sees the union over the whole plane, and its jump is 0.
 
     Raises ValueError, naming the layer, where an option or a shape does not fit.
 

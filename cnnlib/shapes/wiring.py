@@ -17,7 +17,7 @@ class Flatten(Layer):
 
     keep_channels: bool = False
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         if self.keep_channels:
             C, H, W = planes(x)
             return self._row((C, H * W), x.axes)
@@ -30,7 +30,7 @@ class Permute(Layer):
 
     order: tuple[int, ...]
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         grid, order = tuple(axis.count for axis in x.axes), tuple(self.order)
         swaps = len(x.shape) == 2 and order == (1, 0)
         if not (swaps or (order == (1, 2, 0) and x.shape[1:] == grid) or (order == (2, 0, 1) and x.shape[:2] == grid)):
@@ -44,7 +44,7 @@ class Permute(Layer):
 class Unflatten(Layer):
     """(C, H · W) → (C, H, W), which undoes `Flatten(keep_channels=True)`; and (C,) → (C, 1, 1)."""
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         grid = [axis.count for axis in x.axes]
         if len(x.shape) > 2 or len(grid) != 2 or prod(x.shape[1:]) != prod(grid):
             raise ValueError(f"the input is of shape {x.shape}; expected (C, H · W) of a plane")
@@ -55,7 +55,7 @@ class Unflatten(Layer):
 class Select(Layer):
     """One token of (tokens, dim), or the mean of all: (dim,). The table says that it sees what all of them see."""
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         if len(x.shape) != 2:
             raise ValueError(f"the input is of shape {x.shape}; expected (tokens, dim)")
         return self._row(x.shape[1:], [axis.everywhere() for axis in x.axes])
@@ -71,7 +71,7 @@ class GlobalPool(Layer):
     def kind(self) -> str:  # noqa: D102
         return f"global {self.of} pool"
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         return self._row(planes(x)[:1], [axis.everywhere() for axis in x.axes])
 
 
@@ -82,7 +82,7 @@ class Pad(Layer):
     padding: Padding = 0
     channels: tuple[int, int] = (0, 0)
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         C, H, W = planes(x)
         padding = as_padding(self.padding, (1, 1), (1, 1), (1, 1))
         sizes = [size + sum(ends) for size, ends in zip((H, W), padding, strict=True)]
@@ -108,7 +108,7 @@ class Channels(Layer):
     start: int
     stop: int
 
-    def row(self, x: Row) -> Row:  # type: ignore[override]  # noqa: D102
+    def row(self, x: Row) -> Row:  # noqa: D102
         start, stop = as_int("start", self.start, 0), as_int("stop", self.stop, 1)
         if not start < stop <= x.shape[0]:
             raise ValueError(f"start and stop are {start} and {stop}; expected a part of {x.shape[0]} channels")
