@@ -241,7 +241,7 @@ def test_bad_options_are_refused_by_name(build):
 
 @pytest.mark.parametrize("build", LARGE)
 def test_images_of_another_size_are_refused(build):
-    with pytest.raises(ValueError, match=r"x is of shape \(1, 3, 225, 225\); expected \(N, 3, 22"):
+    with pytest.raises(ValueError, match=r"x has shape \(1, 3, 225, 225\); expected \(N, 3, 22"):
         on_meta(build)(torch.zeros(1, 3, 225, 225, device="meta"))
 
 
@@ -255,5 +255,5 @@ def test_bad_options_of_the_builders():
             build(image_size=8, hidden=(4, 0))
         with pytest.raises(ValueError, match="image_size"):
             build(image_size=(8, 8, 8))
-        with pytest.raises(ValueError, match=r"x is of shape \(1, 1, 9, 8\); expected \(N, 1, 8, 8\)"):
+        with pytest.raises(ValueError, match=r"x has shape \(1, 1, 9, 8\); expected \(N, 1, 8, 8\)"):
             build(image_size=8)(torch.zeros(1, 1, 9, 8))

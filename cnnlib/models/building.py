@@ -44,10 +44,10 @@ def _normal(layer: nn.Conv2d | nn.Linear, std: float) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def takes_images(model: nn.Module, in_channels: int, height: int, width: int) -> None:
-    """Let `model` refuse, with a ValueError, whatever is not (N, in_channels, height, width).
+def takes_images(model: nn.Module, in_channels: int, height: int | None = None, width: int | None = None) -> None:
+    """Let `model` refuse, with a ValueError, whatever is not (N, in_channels, height, width); None allows any size.
 
-    The check is a hook that runs before `forward`, so that a plain `nn.Sequential` stays one.
+    The check is a hook that runs before `forward`, so that a plain `nn.Sequential` stays one, and so does its slice.
 
     >>> model = nn.Flatten()
     >>> takes_images(model, 1, 28, 28)
@@ -55,12 +55,12 @@ def takes_images(model: nn.Module, in_channels: int, height: int, width: int) ->
     >>> model(torch.zeros(5, 1, 32, 32))
     Traceback (most recent call last):
     ...
-    ValueError: x is of shape (5, 1, 32, 32); expected (N, 1, 28, 28)
+    ValueError: x has shape (5, 1, 32, 32); expected (N, 1, 28, 28)
     """
     model.register_forward_pre_hook(partial(_refuse_others, expected=(in_channels, height, width)))
 
 
-def _refuse_others(model: nn.Module, args: tuple[Tensor, ...], *, expected: tuple[int, int, int]) -> None:
-    shape = tuple(args[0].shape)
-    if len(shape) != 4 or shape[1:] != expected:
-        raise ValueError(f"x is of shape {shape}; expected (N, {', '.join(map(str, expected))})")
+def _refuse_others(model: nn.Module, args: tuple[Tensor, ...], *, expected: tuple[int, int | None, int | None]) -> None:
+    shape, (channels, height, width) = tuple(args[0].shape), expected
+    if len(shape) != 4 or any(n is not None and n != found for n, found in zip(expected, shape[1:], strict=True)):
+        raise ValueError(f"x has shape {shape}; expected (N, {channels}, {height or 'H'}, {width or 'W'})")

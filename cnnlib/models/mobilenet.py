@@ -18,8 +18,7 @@ from math import isfinite
 from torch import nn
 
 from cnnlib.geometry import as_int
-from cnnlib.models.any_size import takes_any_size
-from cnnlib.models.building import he_normal
+from cnnlib.models.building import he_normal, takes_images
 from cnnlib.models.seeding import seeded
 
 BLOCKS = (  # output channels and stride of each block
@@ -83,5 +82,5 @@ def mobilenet(
         layers |= OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(before, classes))
         model = nn.Sequential(layers)
         he_normal(model)
-    takes_any_size(model, channels)
+    takes_images(model, channels)
     return model

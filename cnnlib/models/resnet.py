@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from cnnlib.geometry import as_int
-from cnnlib.models.any_size import takes_any_size
+from cnnlib.models.building import takes_images
 from cnnlib.models.seeding import seeded
 
 
@@ -120,7 +120,7 @@ def _network(
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.kaiming_normal_(classifier.weight, nonlinearity="relu")
         nn.init.zeros_(classifier.bias)
-    takes_any_size(model, channels)
+    takes_images(model, channels)
     return model
 
 

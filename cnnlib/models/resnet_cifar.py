@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from cnnlib.geometry import as_int
-from cnnlib.models.building import he_normal
+from cnnlib.models.building import he_normal, takes_images
 from cnnlib.models.seeding import seeded
 from cnnlib.nn_torch import PadChannels, Residual
 
@@ -59,6 +59,7 @@ def _network(
         body = [layer for i in range(3 * n) for layer in (block(widths[i], widths[i + 1]), nn.ReLU())]
         model = nn.Sequential(*stem, *body, GlobalAvgPool2d(), nn.Linear(64, num_classes))
         he_normal(model)
+    takes_images(model, in_channels)
     return model
 
 
