@@ -110,5 +110,5 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match=message):
             mobilenet(**options)
     for shape in ((1, 1, 32, 32), (3, 32, 32)):
-        with pytest.raises(ValueError, match=r"x is of shape .*; expected \(N, 3, H, W\)"):
+        with pytest.raises(ValueError, match=r"x has shape .*; expected \(N, 3, H, W\)"):
             on_meta(mobilenet)(torch.empty(shape, device="meta"))

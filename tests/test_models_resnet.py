@@ -166,5 +166,5 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match=message):
             resnet50(**options)
     for shape in ((1, 1, 64, 64), (3, 64, 64)):
-        with pytest.raises(ValueError, match=r"x is of shape .*; expected \(N, 3, H, W\)"):
+        with pytest.raises(ValueError, match=r"x has shape .*; expected \(N, 3, H, W\)"):
             on_meta(resnet18)(torch.empty(shape, device="meta"))
