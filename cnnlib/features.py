@@ -50,8 +50,8 @@ def sift(images: np.ndarray, *, step: int = 8, cell: int = 4, bins: int = 8, cel
     float64 as the images.
 
     Lowe (2004), section 6, https://doi.org/10.1023/B:VISI.0000029664.99615.94: 4 × 4 × 8 numbers, σ half the window.
-    His stand at keypoints, at their scale and turned by their direction; these at every step, upright, unblurred, and of
-    the channel with the largest gradient. Raises ValueError for other images, or smaller than a window.
+    His stand at keypoints, at their scale and turned by their direction; these at every step, upright, unblurred,
+    and of the channel with the largest gradient. Raises ValueError for other images, or smaller than a window.
 
     >>> ramp = np.linspace(0, 1, 16).reshape(1, 1, 1, 16) * np.ones((16, 1))
     >>> sift(ramp).shape, sift(ramp)[0, 0, 0].reshape(16, 8).any(0).tolist()

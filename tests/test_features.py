@@ -44,7 +44,7 @@ def test_hog_is_what_each_pixel_votes(shape, cell, bins, block):
 
 
 @pytest.mark.parametrize(
-    ("shape", "step", "options"), [((1, 19, 16), 3, {}), ((2, 9, 7), 2, dict(cell=2, cells=3, bins=5))]
+    ("shape", "step", "options"), [((1, 19, 16), 3, {}), ((2, 9, 7), 2, {"cell": 2, "cells": 3, "bins": 5})]
 )
 def test_sift_is_what_each_pixel_votes(shape, step, options):
     images = np.random.default_rng(2).random((2, *shape))
@@ -83,7 +83,8 @@ def test_what_is_flat_has_no_direction_and_what_is_faint_has_little():
 def test_bytes_are_pixels_from_0_to_1_whatever_the_number_of_images():
     images = np.random.default_rng(6).integers(0, 256, (600, 1, 8, 8), dtype=np.uint8)
     y = hog(images, cell=4)
-    assert y.dtype == np.float32 and y.shape == (600, 1, 1, 36)
+    assert y.dtype == np.float32
+    assert y.shape == (600, 1, 1, 36)
     np.testing.assert_allclose(y, hog(images / 255, cell=4), atol=1e-5)
     np.testing.assert_array_equal(y[300:], hog(images[300:], cell=4))
     assert hog(images[:0], cell=4).shape == (0, 1, 1, 36)
