@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnlib.files import clear_partials, write_whole
+from cnnlib.files import write_whole
 
 FORMAT = 2
 
@@ -26,7 +26,6 @@ def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progres
     states = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
     torch.save({"format": FORMAT, **states, **progress}, content)
     write_whole(path, content.getvalue())
-    clear_partials(path)
 
 
 def load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, setting
     if written != FORMAT:
         raise ValueError(f"{path} is a checkpoint of format {written!r}; expected {FORMAT}, that of this version")
     _same_parameters(path, model, weights)
-    for name in settings | begun.keys():
+    for name in [*settings, *sorted(begun.keys() - settings.keys())]:
         if begun.get(name) != settings.get(name):
             raise ValueError(
                 f"{path} was begun with {name} {begun.get(name)!r}; expected {settings.get(name)!r}, as asked for now: "

@@ -15,7 +15,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only when all of it is on the disk.
 
     Until then a file of the old contents stays as it was, whatever stops the process; an exception inside leaves
-    nothing behind. A process that is killed leaves its part under another name: see `clear_partials`.
+    nothing behind. A process that is killed leaves its part under another name.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "new"
@@ -39,6 +39,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, all or nothing; raises OSError, naming the file, where that cannot be done.
 
+    What processes that were killed have left of it is removed: nobody else may be writing it.
+
     >>> write_whole(Path(__file__) / "new", b"abc")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
@@ -47,19 +49,11 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         with whole(path) as file:
             file.write(content)
+        _clear_partials(path)
     except OSError as error:
         raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
 
 
-def clear_partials(path: Path) -> None:
-    """Remove what processes that were killed while they wrote `path` have left; nobody may be writing it now.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "new"
-    >>> path.with_name(".new.4711.partial").touch()
-    >>> clear_partials(path)
-    >>> list(path.parent.iterdir())
-    []
-    """
+def _clear_partials(path: Path) -> None:
     for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         partial.unlink(missing_ok=True)

@@ -64,10 +64,10 @@ def train(
     each process computes its share of every batch, and all end with the same model; process 0 writes the files.
 
     Raises ValueError for images and labels that do not belong together, a batch larger than the data or not divisible
-    by the number of processes, and a checkpoint of something else or damaged; Diverged, with the step and the likely
-    cause, when the loss is not finite: the checkpoint of the epoch before is still there; OSError where a file cannot
-    be written; ProcessLost where another process stopped. The model stays in the memory layout of the training and has
-    no gradients; its modes and torch's global generators are afterwards as they were.
+    by the number of processes, and a checkpoint of something else or damaged; `divergence.Diverged`, with the step and
+    the likely cause, when the loss is not finite: the checkpoint of the epoch before is still there; OSError where a
+    file cannot be written; `distributed.ProcessLost` where another process stopped. The model stays in the memory
+    layout of the training and has no gradients; its modes and torch's global generators are afterwards as they were.
 
     >>> x, y = torch.eye(2).repeat(8, 1).view(16, 2, 1, 1), torch.arange(16) % 2
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
