@@ -85,8 +85,8 @@ def what_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def what_schedule(schedule: Callable[[int], float], epochs: int, steps: int) -> dict[str, float]:
-    """Return the learning rate with which each epoch, of so many steps, begins."""
-    return {f"learning rate of epoch {epoch + 1}": float(schedule(epoch * steps)) for epoch in range(epochs)}
+    """Return the learning rate with which each epoch, of so many steps, begins, to twelve digits."""
+    return {f"learning rate of epoch {epoch + 1}": float(f"{schedule(epoch * steps):.12g}") for epoch in range(epochs)}
 
 
 def _same_parameters(path: Path, model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -123,13 +124,14 @@ def explained() -> Iterator[None]:
             own, all_ = os.environ.get("RANK", rank()), os.environ.get("WORLD_SIZE", count())
             raise ProcessLost(
                 f"process {own} of {all_} lost another one, which stopped or cannot be reached; its own message says "
-                f"why. Start the same command again: it goes on from the last checkpoint. ({_first_line(error)})"
+                f"why. Start the same command again: it goes on from the last checkpoint. ({_first_sentence(error)})"
             ) from error
         raise
 
 
-def _first_line(error: RuntimeError) -> str:
-    return str(error).strip().partition("\n")[0]
+def _first_sentence(error: RuntimeError) -> str:
+    """Return what torch says happened, without the place in its source and its advice."""
+    return re.sub(r"^\[\S+:\d+\] ", "", str(error).strip()).splitlines()[0].partition(". ")[0]
 
 
 def _device() -> torch.device:
