@@ -30,15 +30,16 @@ FAST = "--precision bfloat16 --channels-last"
 OPTIONS = {  # model and data: what all trials of a network share
     "digits_cnn digits": "--hold-out 287 --epochs 40 --batch-size 32",
     "lenet5 mnist": "--hold-out 5000 --epochs 10",
-    "lenet5_1998 mnist": "--hold-out 5000 --epochs 10 --weight-decay 0 --augment shift",
+    "lenet5_1998 mnist": "--hold-out 5000 --epochs 10 --batch-size 64 --weight-decay 0 --augment shift",
     "resnet20 cifar10": f"--hold-out 5000 --epochs 4 --label-smoothing 0.05 --augment crop-flip {FAST}",
     "coatnet_cifar cifar10": "--hold-out 5000 --epochs 4 --optimiser adamw --weight-decay 0.05 --label-smoothing 0.05 "
     f"--augment crop-flip {FAST}",
 }
+PAIRS = (*(("adamw", lr) for lr in (0.0025, 0.005, 0.01)), *(("sgd", lr) for lr in (0.005, 0.01, 0.02)))
 TRIALS = {
     "digits_cnn digits": [f"--lr {lr} --augment {a}" for a in ("none", "shift") for lr in (0.025, 0.05, 0.1, 0.2)],
     "lenet5 mnist": [f"--lr {lr} --augment {a}" for a in ("none", "shift") for lr in (0.05, 0.1, 0.2)],
-    "lenet5_1998 mnist": [f"--lr {lr}" for lr in (0.005, 0.01, 0.02, 0.04)],
+    "lenet5_1998 mnist": [f"--optimiser {o} --lr {lr}" for o, lr in PAIRS],
     "resnet20 cifar10": [f"--lr {lr}" for lr in (0.05, 0.1, 0.2, 0.4)],
     "coatnet_cifar cifar10": [f"--lr {lr}" for lr in (0.001, 0.002, 0.004)],
 }
