@@ -52,8 +52,9 @@ def run(model, images, labels, *, make=sgd, **options):
     return train(model, images, labels, optimiser=make(model), **(usual | options))
 
 
-def lenet_weights(n=64, epochs=3, **options):
-    """LeNet-5's weights after a short training: what one process and two are compared by."""
+def lenet(n=64, epochs=3, **options):
+    """LeNet-5's weights after a short training, and the losses: what one process and two are compared by."""
     model = lenet5(seed=1)
-    run(model, *large_digits(n), epochs=epochs, augment=augment.shift, **options)
-    return torch.cat([value.flatten() for value in model.state_dict().values()])
+    history = run(model, *large_digits(n), epochs=epochs, augment=augment.shift, **options)
+    weights = torch.cat([value.flatten() for value in model.state_dict().values()])
+    return weights, torch.tensor([[row["train_loss"], row["train_accuracy"]] for row in history])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_training import EPOCHS, STEPS, adamw, digits, network, run, sgd
+from torch import nn
 
 from cnnlib.data import augment
 
@@ -76,6 +77,24 @@ def test_stopped_in_every_epoch_it_ends_the_same(tmp_path):
     history = run(resumed, *digits(), augment=augment.shift, checkpoint=path, log=log)
     assert result(resumed, history) == expected
     assert log.read_text("utf-8").count("\n") == EPOCHS + 1
+
+
+def test_the_scale_of_float16_s_gradients_is_gone_on_with(tmp_path):
+    """Pixels this large make float16 overflow at first: those steps are skipped, and the scale is lowered."""
+    images, labels = digits()
+
+    def trained(augmentation, **options):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        rest = {"precision": "float16", "schedule": lambda step: 1e-3, **options}
+        return result(model, run(model, images.float() / 16, labels, augment=augmentation, **rest))
+
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(Stopped):
+        trained(stop_at(2 * STEPS + 1), checkpoint=path)
+    assert torch.load(path, weights_only=True)["scaler"]["scale"] < 65536
+    assert trained(augment.shift, checkpoint=path) == trained(augment.shift)
 
 
 def test_a_log_that_was_not_written_any_more_is_written_when_it_goes_on(tmp_path):

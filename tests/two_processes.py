@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import torch
-from small_training import digits, lenet_weights, network, run
+from small_training import digits, lenet, network, run
 
 from cnnlib import command, distributed
 from cnnlib.data import augment
@@ -42,7 +42,7 @@ def batch_norm(checkpoint=None, epochs=6):
 
 def equal(folder, rank):
     """LeNet-5."""
-    save(folder, rank, lenet_weights())
+    save(folder, rank, lenet())
 
 
 def normalised(folder, rank):
