@@ -1,0 +1,74 @@
+"""The weights that come with the package do what their provenance says, in torch and in NumPy."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from cnnlib import nn_numpy, weights
+from cnnlib.data import sets, tensors
+from cnnlib.evaluate import evaluate
+from tools.weights import RECIPES, arguments
+
+TWINS = {"digits_cnn": nn_numpy.digits_cnn, "lenet5": nn_numpy.lenet5, "resnet20": nn_numpy.resnet20}
+
+
+def test_together_they_are_small():
+    files = list(weights.SHIPPED.iterdir())
+    assert {path.stem for path in files} == set(weights.names())
+    assert sum(path.stat().st_size for path in files) < 4e6
+    assert max(path.stat().st_size for path in files) < 2**20
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_provenance_is_complete_and_of_the_recipe(name):
+    made = weights.provenance(name)
+    assert name == f"{made['model']}_{made['data']}"
+    assert made["command"] == f"python -m cnnlib.train {' '.join(arguments(name, made['seed']))}"
+    assert RECIPES[name] in made["command"]
+    assert made["seed"] == 0
+    assert made["test_accuracy_of_other_seeds"].keys() <= {"1", "2"}
+    stored = weights.arrays(name)
+    assert made["numbers_stored"] == sum(value.size for value in stored.values())
+    assert {str(value.dtype) for value in stored.values()} == {"float32"}
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_the_score_is_what_the_provenance_says(name):
+    made = weights.provenance(name)
+    if made["data"] != "digits" and not os.environ.get("CNNLIB_DATA"):
+        pytest.skip(f"{made['data']} is looked for under CNNLIB_DATA, which is not set")
+    result = evaluate(weights.load(name), *tensors(*sets.load(made["data"]).test))
+    assert result.confusion.sum() == made["test_images"]
+    assert result.accuracy == pytest.approx(
+        made["test_accuracy"], abs=2.01 / made["test_images"]
+    )  # rounding may differ
+
+
+@pytest.mark.parametrize("name", [name for name in weights.names() if weights.provenance(name)["model"] in TWINS])
+def test_numpy_takes_them_and_gives_the_same_logits(name):
+    made = weights.provenance(name)
+    ours = TWINS[made["model"]](np.random.default_rng(0)).astype("float32")
+    nn_numpy.load(ours, weights.arrays(name))
+    ours.eval()
+    size = {"digits": 8, "mnist": 28, "cifar10": 32}[made["data"]]
+    x = np.random.default_rng(1).random((4, len(made["mean"]), size, size), dtype=np.float32)
+    with torch.no_grad():
+        theirs = weights.load(name)(torch.from_numpy(x)).numpy()
+    mean, std = (np.array(made[key], np.float32).reshape(-1, 1, 1) for key in ("mean", "std"))
+    np.testing.assert_allclose(ours.forward((x - mean) / std), theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_the_bars_of_the_course_are_met():
+    scores = {name: weights.provenance(name)["test_accuracy"] for name in weights.names()}
+    bars = {"lenet5_mnist": 0.992, "lenet5_1998_mnist": 0.989, "resnet20_cifar10": 0.92}
+    for name in bars.keys() & scores.keys():
+        assert scores[name] >= bars[name]
+
+
+def test_a_shipped_network_takes_pixels_from_0_to_1_and_is_ready_for_use():
+    for name in weights.names():
+        model = weights.load(name)
+        assert not any(module.training for module in model.modules())
+        assert [child for child, _ in model.named_children()] == ["normalise", "network"]
