@@ -176,7 +176,7 @@ def told_briefly(parser: argparse.ArgumentParser) -> Iterator[None]:
     """End the program with a line on standard error where a person can put right what went wrong: no traceback."""
     try:
         yield
-    except (ValueError, OSError, Diverged, distributed.ProcessLost) as error:
+    except (ValueError, OSError, Diverged, distributed.ProcessLost, torch.cuda.OutOfMemoryError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:
         parser.exit(130, f"{parser.prog}: stopped\n")

@@ -77,12 +77,17 @@ def train(
     (20, 1.0, True)
     """
     check_images(images, labels)
-    steps = _steps_per_epoch(len(images), as_int("batch_size", batch_size, 1))
-    settings: dict[str, Any] = {"epochs": as_int("epochs", epochs, 0), "batch_size": int(batch_size)}
-    settings |= {"seed": as_int("seed", seed, 0), "precision": precision, "channels_last": bool(channels_last)}
-    settings["label_smoothing"] = _fraction("label_smoothing", label_smoothing)
-    settings["patience"] = None if patience is None else as_int("patience", patience, 1)
-    settings["augment"] = augment and getattr(augment, "__qualname__", type(augment).__name__)
+    settings: dict[str, Any] = {
+        "epochs": as_int("epochs", epochs, 0),
+        "batch_size": as_int("batch_size", batch_size, 1),
+        "seed": as_int("seed", seed, 0),
+        "precision": precision,
+        "channels_last": bool(channels_last),
+        "label_smoothing": _fraction("label_smoothing", label_smoothing),
+        "patience": None if patience is None else as_int("patience", patience, 1),
+        "augment": augment and getattr(augment, "__qualname__", type(augment).__name__),
+    }
+    steps = _steps_per_epoch(len(images), batch_size)
     if patience and validation is None:
         raise ValueError(f"patience is {patience} and validation is None; expected validation data to judge by")
     scaler = torch.amp.GradScaler(device_of(model).type, enabled=precision == "float16")

@@ -17,7 +17,7 @@ import torch
 
 from cnnlib import command, files
 
-OPTIONS = "--model digits_cnn --data digits --epochs 40 --batch-size 64 --augment shift --hold-out 700 --patience 30"
+OPTIONS = "--model digits_cnn --data digits --epochs 60 --batch-size 64 --augment shift --hold-out 700 --patience 50"
 
 
 def begin(out, deadly_write):

@@ -198,6 +198,14 @@ def test_without_a_file_the_shipped_weights_are_taken(tmp_path, capsys, monkeypa
     refused(capsys, evaluate_command, ["--model", "lenet5", "--data", "digits"], r"\(there are: digits_cnn_digits\)")
 
 
+def test_a_gpu_without_enough_memory_is_told(tmp_path, capsys, monkeypatch):
+    def large(x, generator):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setitem(command.AUGMENTATIONS, "shift", large)
+    refused(capsys, train_command, [*DIGITS, "--augment", "shift", "--out", tmp_path], "train: CUDA out of memory")
+
+
 def test_interrupted_by_hand_it_ends_without_a_traceback(tmp_path, capsys, monkeypatch):
     def interrupt(x, generator):
         raise KeyboardInterrupt

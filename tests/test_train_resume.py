@@ -115,7 +115,7 @@ def test_killed_ten_times_it_ends_with_the_same_bytes(tmp_path):
     assert [ended, uninterrupted] == ["ended 0"] * 2, (tmp_path / "messages").read_text("utf-8")
     epochs = [int(line.split()[1]) for line in killed]
     assert epochs == sorted(epochs)
-    assert 0 < epochs[-1] < 40
+    assert 0 < epochs[-1] < 60
     one, other = tmp_path / "killed", tmp_path / "uninterrupted"
     assert (one / "weights.npz").read_bytes() == (other / "weights.npz").read_bytes()
     assert sorted(os.listdir(one)) == ["checkpoint.pt", "log.csv", "weights.npz"]
