@@ -56,10 +56,9 @@ def networks() -> str:
         with torch.device("meta"):
             table = trace(build(), image)
         macs = f"{table.macs / 1e9:.2f} G" if table.macs >= 1e9 else f"{table.macs / 1e6:.2f} M"
-        size = "×".join(map(str, image))
-        cells = (name, year, size, f"{table.parameters:,}", macs, field(table), f"{table.memory / 2**20:.1f}")
+        cells = (name, year, str(image[1]), f"{table.parameters:,}", macs, field(table), f"{table.memory / 2**20:.1f}")
         lines.append(cells)
-    head = ("network", "year", "image", "parameters", "multiply–adds", "receptive field", "outputs, MiB")
+    head = ("network", "year", "side", "parameters", "multiply–adds", "receptive field", "outputs, MiB")
     return markdown(head, lines)
 
 
