@@ -1,0 +1,76 @@
+"""The longer experiments: they measure what they say, at the budgets that they state, and run from end to end."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnnlib.data import sets
+from cnnlib.models import plain_network
+from experiments import degradation, fine_tuning, harness, hybrid
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Let CIFAR-10 be a few noisy images, and results and runs lie in a folder of the test's own."""
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 256, (160, 3, 32, 32), dtype=np.uint8), np.arange(160) % 10
+    data = sets.DataSet((images[:120], labels[:120]), (images[120:], labels[120:]), (0.5,) * 3, (0.25,) * 3)
+    monkeypatch.setattr(sets, "load", lambda name: data)
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setenv("CNNLIB_RUNS", str(tmp_path / "runs"))
+    for module in (degradation, hybrid, fine_tuning):
+        monkeypatch.setattr(module, "BATCH", 10)
+    return tmp_path
+
+
+def test_norms_of_a_layer_are_those_of_its_weights_and_gradients(small):
+    data = harness.first(sets.load("cifar10"), 20)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    (row,) = degradation.layer_norms(model, data, batches=2)
+    weight, x = model[1].weight, torch.from_numpy(data.train[0]).flatten(1) / 255
+    errors = torch.softmax(model[1](x), 1) - torch.eye(10)[data.train[1]]  # softmax less one-hot, over N: the gradient
+    gradients = [e.T @ part / 10 for e, part in zip(errors.split(10), x.split(10), strict=True)]
+    expected = {
+        "weight_norm": weight.norm(),
+        "gradient_norm": sum(g.norm() for g in gradients) / 2,
+        "norm_of_mean_gradient": (sum(gradients) / 2).norm(),
+        "output_gradient_norm": sum(e.norm() / 10 for e in errors.split(10)) / 2,
+    }
+    for name, value in expected.items():
+        assert float(row[name]) == pytest.approx(value.item(), rel=1e-3), name
+    assert weight.grad is None
+
+
+def test_behind_batch_norm_norms_of_gradient_times_weights_do_not_see_their_length(small):
+    model, data = plain_network(depth=8).eval(), sets.load("cifar10")
+    before = degradation.layer_norms(model, data, batches=1)
+    assert not model.training
+    with torch.no_grad():
+        model[3][0].weight *= 4
+    after = degradation.layer_norms(model, data, batches=1)
+    assert len(before) == 8
+
+    def product(row):
+        return float(row["gradient_norm"]) * float(row["weight_norm"])
+
+    assert float(after[1]["gradient_norm"]) == pytest.approx(float(before[1]["gradient_norm"]) / 4, rel=1e-2)
+    assert [product(row) for row in after] == pytest.approx([product(row) for row in before], rel=1e-2)
+
+
+def test_degradation_notes_losses_and_norms_of_twins_that_begin_alike(small, monkeypatch):
+    monkeypatch.setattr(degradation, "EPOCHS", 2)
+    monkeypatch.setattr(degradation, "NOTED", (2,))
+    settings = [{"network": network, "depth": 8, "seed": 0} for network in ("plain", "residual")]
+    harness.run_missing("degradation", settings, degradation.measure)
+    rows = harness.read(small / "degradation.csv")
+    assert [(row["network"], row["epoch"], bool(row["clean_train_loss"])) for row in rows] == [
+        *(("plain", "1", False), ("plain", "2", True), ("residual", "1", False), ("residual", "2", True))
+    ]
+    norms = harness.read(small / "degradation_layers.csv")
+    assert len(norms) == 2 * 2 * 8
+    of_start = [
+        [row["weight_norm"] for row in norms if row["network"] == n and row["epoch"] == "0"]
+        for n in ("plain", "residual")
+    ]
+    assert of_start[0] == of_start[1]
