@@ -43,18 +43,24 @@ def outcome(fitted: Callable[[], tuple[nn.Module, History]], data: sets.DataSet,
 
 
 def at_best_rates(
-    name: str, settings: Sequence[Row], rates: Sequence[float], measure: Callable[[Row, Path], list[Row]]
+    name: str,
+    settings: Sequence[Row],
+    rates: Sequence[float],
+    measure: Callable[[Row, Path], list[Row]],
+    criterion: str = "held_out_loss",
 ) -> list[Row]:
-    """Return the settings, each with the `lr` of least held-out loss; `results/NAME_rates.csv` keeps the trials.
+    """Return the settings, each with the `lr` of least `criterion`; `results/NAME_rates.csv` keeps the trials.
 
-    Settings for which another process still tries a rate, or which diverge at all of them, are left out.
+    Settings for which another process still tries a rate, or which diverge at all of them, are left out, and named.
     """
     harness.run_missing(f"{name}_rates", [{**setting, "lr": lr} for setting in settings for lr in rates], measure)
     trials = harness.read(harness.RESULTS / f"{name}_rates.csv")
     chosen: list[Row] = []
     for setting in settings:
         of_it = [trial for trial in trials if all(trial[key] == str(value) for key, value in setting.items())]
-        losses = {float(trial["lr"]): float(trial["held_out_loss"]) for trial in of_it}
-        if set(losses) == set(rates) and isfinite(min(losses.values())):
-            chosen.append({**setting, "lr": min(rates, key=lambda lr: losses[lr])})
+        scores = {float(trial["lr"]): float(trial[criterion] or "inf") for trial in of_it}
+        if set(scores) == set(rates) and isfinite(min(scores.values())):
+            chosen.append({**setting, "lr": min(rates, key=lambda lr: scores[lr])})
+        else:
+            print(f"{name}: {setting} is left out; held-out results are {scores}", flush=True)
     return chosen

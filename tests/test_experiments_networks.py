@@ -171,7 +171,7 @@ def test_one_setting_gives_one_row_of_costs_and_scores(small, monkeypatch, modul
     assert 0 <= float(row["test_error"]) <= 1
 
 
-def test_a_rate_that_diverges_is_not_chosen(small):
+def test_a_rate_that_diverges_is_not_chosen(small, capsys):
     def measure(setting, folder):
         def fitted():
             raise Diverged("the loss is nan at step 3")
@@ -179,4 +179,15 @@ def test_a_rate_that_diverges_is_not_chosen(small):
         good = {"train_losses": "1.0", "held_out_loss": "1.5", "held_out_error": "0.5"}
         return [good if setting == {"a": 1, "lr": 0.1} else rates.outcome(fitted, sets.load("mnist"), "held_out")]
 
-    assert rates.at_best_rates("x", [{"a": 1}, {"a": 2}], (0.1, 1.0), measure) == [{"a": 1, "lr": 0.1}]
+    for criterion in ("held_out_loss", "held_out_error"):
+        chosen = rates.at_best_rates("x", [{"a": 1}, {"a": 2}], (0.1, 1.0), measure, criterion)
+        assert chosen == [{"a": 1, "lr": 0.1}]
+        assert "x: {'a': 2} is left out" in capsys.readouterr().out
+
+
+def test_a_rate_is_chosen_by_the_criterion(small):
+    def measure(setting, folder):
+        return [{"held_out_loss": 10 * setting["lr"], "held_out_error": 1 - setting["lr"]}]
+
+    for criterion, best in (("held_out_loss", 0.1), ("held_out_error", 0.9)):
+        assert rates.at_best_rates("y", [{"a": 1}], (0.1, 0.5, 0.9), measure, criterion) == [{"a": 1, "lr": best}]

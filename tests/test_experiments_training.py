@@ -74,3 +74,39 @@ def test_degradation_notes_losses_and_norms_of_twins_that_begin_alike(small, mon
         for n in ("plain", "residual")
     ]
     assert of_start[0] == of_start[1]
+
+
+def test_few_images_are_so_many_of_each_class_and_the_first_of_more():
+    images, labels = np.arange(100), np.arange(100) % 5
+    for seed in (0, 1):
+        two, three = (fine_tuning.few((images, labels), n, seed) for n in (2, 3))
+        assert np.bincount(two[1]).tolist() == [2] * 5
+        assert (two[0] % 5 == two[1]).all()
+        assert two[0].tolist() == [image for label in range(5) for image in three[0][three[1] == label][:2]]
+    assert fine_tuning.few((images, labels), 2, 0)[0].tolist() != two[0].tolist()
+
+
+def test_every_fine_tuning_takes_whole_epochs_of_its_steps():
+    assert len(fine_tuning.SETTINGS) == 34
+    for setting in fine_tuning.SETTINGS:
+        per_epoch, left = divmod(5 * setting["images"], fine_tuning.BATCH)
+        assert not left
+        assert setting["steps"] % per_epoch == 0
+
+
+def test_fine_tuning_begins_with_the_source_and_holds_what_it_should(small, monkeypatch):
+    fine_tuning.cifar10.cache_clear()
+    monkeypatch.setattr(fine_tuning, "SOURCE_EPOCHS", 1)
+    monkeypatch.setattr(fine_tuning, "HELD_OUT", 20)
+    source, scratch = (fine_tuning.begun(start, 0, small) for start in ("labels", "none"))
+    learned = fine_tuning.source("labels", 0, small)
+    assert torch.equal(source[0].weight, learned[0].weight)
+    assert not torch.equal(source[0].weight, scratch[0].weight)
+    assert torch.equal(source[-1].weight, scratch[-1].weight)
+    monkeypatch.setattr(fine_tuning, "begun", lambda start, seed, folder: source)
+    setting = {"start": "labels", "trained": "linear", "images": 4, "steps": 4, "lr": 0.01, "seed": 0}
+    (row,) = fine_tuning.measure(setting, small)
+    assert torch.equal(source[0].weight, learned[0].weight)
+    assert not torch.equal(source[-1].weight, scratch[-1].weight)
+    assert 0 <= float(row["test_error"]) <= 1
+    fine_tuning.cifar10.cache_clear()
