@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
 from datetime import date
@@ -27,7 +26,7 @@ from typing import Any
 from benchmarks.harness import ONE_THREAD, processor
 from cnnlib.command import PADDING
 from cnnlib.data import sets
-from cnnlib.files import whole
+from cnnlib.files import write_whole
 from cnnlib.weights import SHIPPED, read
 from experiments.harness import runs
 
@@ -50,13 +49,14 @@ def arguments(name: str, seed: int) -> list[str]:
 
 
 def trained(name: str, seed: int) -> Path:
-    """Train one network, or go on with it, and evaluate it once; return its folder."""
-    folder = runs() / "weights" / f"{name}_{seed}"
+    """Train one network, or go on with it, and evaluate it once; return its folder.
+
+    Raises CalledProcessError where the folder holds a training by another recipe: it is not shipped as this one's.
+    """
+    folder, options, environment = runs() / "weights" / f"{name}_{seed}", arguments(name, seed), os.environ | ONE_THREAD
+    command = [sys.executable, "-m", "cnnlib.train", *options, "--out", str(folder)]
+    subprocess.run(command, check=True, env=environment)  # where it is done, that is only seen from the checkpoint
     if not (folder / "test.json").exists():
-        environment = {**os.environ, **ONE_THREAD}
-        options = arguments(name, seed)
-        command = [sys.executable, "-m", "cnnlib.train", *options, "--out", str(folder)]
-        subprocess.run(command, check=True, env=environment)
         command = [sys.executable, "-m", "cnnlib.evaluate", *options[:4], "--weights", str(folder / "weights.npz")]
         subprocess.run([*command, "--json", str(folder / "test.json")], check=True, env=environment)
     return folder
@@ -104,10 +104,8 @@ def ship(name: str, seeds: list[int]) -> None:
     """Train a network with every seed, and put the weights of the declared one into the package."""
     folders = {seed: trained(name, seed) for seed in seeds}
     made = provenance(name, folders)
-    SHIPPED.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folders[SHIPPED_SEED] / "weights.npz", SHIPPED / f"{name}.npz")
-    with whole(SHIPPED / f"{name}.json") as file:
-        file.write((json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(SHIPPED / f"{name}.npz", (folders[SHIPPED_SEED] / "weights.npz").read_bytes())
+    write_whole(SHIPPED / f"{name}.json", (json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode())
     print(name, f"{made['test_accuracy']:.2%}", made["test_accuracy_of_other_seeds"])
 
 
