@@ -3,18 +3,18 @@
     python -m experiments.fine_tuning
 
 A network of three convolutions (16, 32 and 64 channels, each followed by ReLU and max pooling; a linear layer) first
-learns the first five classes of CIFAR-10, 25,000 images, for 10 epochs (rate 0.002, not searched: better features could
-only help more; what it learned of its own classes stands in `results/fine_tuning_sources.csv`). Its convolutions then
-begin a network for the other five classes, of which 10 to 1,000 images each may be seen: either all layers are trained
-on, or the new linear layer alone. Against it stand the same first weights untrained ("none": all layers is training
-from scratch, the linear layer alone reads random features), and, as a control, pre-training on the same images with
-their labels shuffled. 300 steps of 50 images whatever their number, and 1,200 for all layers, learned or from scratch,
-on 100 and 1,000, as who begins from scratch may only need longer. Crop and flip, AdamW, a cosine after a warm-up of a
-twentieth, weight decay 5e-4, bfloat16; the rate is that of four with the least error, for each start, way, number of
-images and of steps, on 2,500 held-out training images of the five classes (seed 0; the loss would choose otherwise, as
-networks that know few images by heart err with great confidence). Seeds 0, 1 and 2 draw weights, order and which images
-are seen. About 28 minutes of one thread: 4.6 s for 300 steps of all layers and 2.8 of the linear one, 238 trainings in
-all, and 6 pre-trainings of a minute.
+learns the first five classes of CIFAR-10, 25,000 images, for 10 epochs (batches of 128, rate 0.002, not searched:
+better features could only help more; what it learned of its own classes is in `results/fine_tuning_sources.csv`). Its
+convolutions then begin a network for the other five classes, of which 10 to 1,000 images each may be seen: either all
+layers are trained on, or the new linear layer alone. Against it stand the same first weights untrained ("none": all
+layers is training from scratch, the linear layer alone reads random features), and, as a control, pre-training on the
+same images with their labels shuffled. 300 steps of 50 images whatever their number, and 1,200 for all layers, learned
+or from scratch, on 100 and 1,000, as who begins from scratch may only need longer. Crop and flip, AdamW, a cosine after
+a warm-up of a twentieth, weight decay 5e-4, bfloat16; the rate is that of four with the least error, for each start,
+way, number of images and of steps, on 2,500 held-out training images of the five classes (seed 0; the loss would choose
+otherwise, as networks that know few images by heart err with great confidence). Seeds 0, 1 and 2 draw weights, order
+and which images are seen. About 28 minutes of one thread: 4.6 s for 300 steps of all layers and 2.8 of the linear one,
+238 trainings in all, and 6 pre-trainings of a minute.
 
 Predictions: (1) with 10 to 100 images a class, the learned features win over training from scratch by more than the
 largest difference between seeds, whether they are trained on or not; refuted where the seeds' ranges meet. (2) Training
@@ -43,7 +43,7 @@ from experiments.rates import at_best_rates, outcome
 
 IMAGES, STEPS, LONGER, BATCH, HELD_OUT = (10, 30, 100, 300, 1000), 300, 1200, 50, 2500
 RATES = (0.0003, 0.001, 0.003, 0.01)
-SOURCE_EPOCHS, SOURCE_LR = 10, 0.002
+SOURCE_EPOCHS, SOURCE_LR, SOURCE_BATCH = 10, 0.002, 128
 SETTINGS: list[Row] = [
     {"start": start, "trained": trained, "images": n, "steps": STEPS}
     for n in IMAGES
@@ -94,7 +94,7 @@ def source(start: str, seed: int, folder: Path) -> nn.Sequential:
     if start == "shuffled":
         labels = np.random.default_rng(seed).permutation(labels)
     data = cifar10()._replace(train=(images, labels))
-    tune(model, data, seed=seed, epochs=SOURCE_EPOCHS, lr=SOURCE_LR, batch_size=128, folder=folder)
+    tune(model, data, seed=seed, epochs=SOURCE_EPOCHS, lr=SOURCE_LR, batch_size=SOURCE_BATCH, folder=folder)
     weights.write(path, weights.take(model))
     return model
 

@@ -1,8 +1,9 @@
 """What the experiments share: settings that are run once each, rows that say what made them, and one way to train.
 
 An experiment lists its settings; ``results/NAME.csv`` grows by the rows of one setting when that setting is done, all
-at once. Started again, an experiment runs what is missing; several may run side by side. A training that was stopped
-goes on from its last epoch: its checkpoint lies in the folder CNNLIB_RUNS, or in the user's cache, until it is done.
+at once. Started again, an experiment runs what is missing; several may run side by side. A long training that was
+stopped goes on from its last epoch: its checkpoint lies in the folder CNNLIB_RUNS, or in the user's cache, until it is
+done; those of less than a minute or so begin anew.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import nn
 from benchmarks.harness import processor
 from cnnlib.command import on_images, optimiser, schedule
 from cnnlib.data import sets, tensors
-from cnnlib.files import whole
+from cnnlib.files import write_whole
 from cnnlib.train import Augment, History, train
 
 RESULTS = Path(__file__).parent / "results"
@@ -93,8 +94,7 @@ def append(path: Path, rows: Sequence[Row]) -> None:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows([*read(path), *rows])
-        with whole(path) as file:
-            file.write(text.getvalue().encode())
+        write_whole(path, text.getvalue().encode())
 
 
 def provenance() -> Row:
@@ -127,7 +127,11 @@ def fit(
     folder: Path | None = None,
     each_epoch: Callable[[nn.Module, int], None] | None = None,
 ) -> tuple[nn.Module, History]:
-    """Train a network on the training images of a data set; return it behind its normalisation, and the history."""
+    """Train a network on the training images of a data set; return it behind its normalisation, and the history.
+
+    SGD has Nesterov's momentum 0.9; a cosine comes after a warm-up of a twentieth of the steps. Only with a `folder`
+    can a training that was stopped go on.
+    """
     model = on_images(network, data, "")
     images, labels = tensors(*data.train)
     history = train(

@@ -7,7 +7,8 @@ from torch import nn
 
 from cnnlib.data import sets
 from cnnlib.models import plain_network
-from experiments import degradation, fine_tuning, harness, hybrid
+from experiments import degradation, depth, fine_tuning, harness, hybrid
+from experiments.networks import costs
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def test_every_fine_tuning_takes_whole_epochs_of_its_steps():
 def test_fine_tuning_begins_with_the_source_and_holds_what_it_should(small, monkeypatch):
     fine_tuning.cifar10.cache_clear()
     monkeypatch.setattr(fine_tuning, "SOURCE_EPOCHS", 1)
+    monkeypatch.setattr(fine_tuning, "SOURCE_BATCH", 10)
     monkeypatch.setattr(fine_tuning, "HELD_OUT", 20)
     source, scratch = (fine_tuning.begun(start, 0, small) for start in ("labels", "none"))
     learned = fine_tuning.source("labels", 0, small)
@@ -110,3 +112,44 @@ def test_fine_tuning_begins_with_the_source_and_holds_what_it_should(small, monk
     assert not torch.equal(source[-1].weight, scratch[-1].weight)
     assert 0 <= float(row["test_error"]) <= 1
     fine_tuning.cifar10.cache_clear()
+
+
+def test_only_the_order_of_a_pair_tells_the_classes_apart():
+    images, labels = depth.pairs(4000, 5, np.random.default_rng(0))
+    assert images.shape == (4000, 1, 8, 32)
+    noise = 0.3 * np.random.default_rng(0).standard_normal(images.shape, np.float32)
+    objects = (images - noise)[:, 0]
+    bright, dark = np.argwhere(objects > 1.99), np.argwhere(objects < -1.99)
+    assert np.count_nonzero(np.abs(objects) > 1e-5) == 8000
+    assert np.array_equal(bright[:, 0], np.arange(4000))
+    assert np.array_equal(bright[:, :2], dark[:, :2])  # one of each in each strip, in one row
+    assert np.array_equal((dark[:, 2] - bright[:, 2]) % 32, np.where(labels == 1, 4, 28))
+    assert 0.47 < labels.mean() < 0.53
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_an_output_of_a_chain_sees_its_field_and_round_the_ring(layers):
+    network = depth.chain(layers, 0)
+    x = torch.randn(1, 1, 8, 32, requires_grad=True)
+    network[:-3].eval()(x)[0, :, 4, 0].sum().backward()
+    seen = x.grad.abs().sum((0, 1, 2)).nonzero().ravel()
+    assert sorted((column + 16) % 32 - 16 for column in seen.tolist()) == list(range(-layers, layers + 1))
+    assert depth.effective_field(network, torch.randn(20, 1, 8, 32), part=1 - 1e-6) == 2 * layers + 1
+    assert depth.effective_field(network, torch.randn(20, 1, 8, 32), part=0) == 1
+
+
+def test_depth_gives_a_row_with_both_fields(small, monkeypatch):
+    monkeypatch.setattr(depth, "TRAIN", 64)
+    monkeypatch.setattr(depth, "TEST", 32)
+    (row,) = depth.measure({"object": 5, "depth": 2, "seed": 0}, small)
+    assert row["field"] == 5
+    assert {row["effective_field"], row["effective_field_untrained"]} <= {1, 3, 5}
+    assert 0 <= float(row["test_accuracy"]) <= 1
+
+
+def test_resnet_transformer_and_hybrid_have_the_budgets_that_are_stated():
+    for name, build in hybrid.NETWORKS.items():
+        found = costs(build(seed=0), (3, 32, 32))
+        assert 0.26e6 < found["parameters"] < 0.27e6 + 5e3, name
+        assert 40.5e6 < found["macs"] < 43e6, name
+    assert len({images * epochs for images, epochs in hybrid.EPOCHS.items()}) == 1
