@@ -223,6 +223,15 @@ def test_a_hybrid_goes_down_by_its_strides():
     assert model(torch.zeros(3, 2, 16, 8)).shape == (3, 5)
 
 
+def test_a_hybrid_made_without_memory_takes_the_weights_of_another():
+    model = coatnet(**SMALL_HYBRID, seed=3).eval()
+    with torch.device("meta"):
+        other = coatnet(**SMALL_HYBRID).eval()
+    other.load_state_dict(model.state_dict(), assign=True)
+    x = torch.randn(2, 3, 16, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(other(x), model(x))
+
+
 @pytest.mark.parametrize(("make", "size"), [(vit_cifar, 32), (coatnet_cifar, 32)])
 def test_small_networks_train(make, size):
     before = torch.get_rng_state()
@@ -260,6 +269,7 @@ def test_small_networks_train(make, size):
         (vit, {"num_classes": 0}, "num_classes is 0"),
         (vit, {"seed": -1}, "seed is -1"),
         (coatnet, {"widths": (4, 8, 8, 16)}, r"widths is \(4, 8, 8, 16\); expected five integers"),
+        (coatnet, {"strides": 2}, "strides is 2; expected a sequence of positive integers"),
         (coatnet, {"depths": (2, 1, 2, 2, 0)}, "depths is 0; expected an integer of at least 1"),
         (coatnet, {"strides": (1, 2, 2, 2, 2)}, r"strides is \(1, 2, 2, 2, 2\); expected that their product divides"),
         (coatnet, {"widths": (4, 2, 8, 16, 24)}, r"widths is .*; expected at least 4 in s1 and s2"),
@@ -273,9 +283,9 @@ def test_bad_options_are_named(make, options, message):
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 12), (2, 1, 8, 8), (3, 8, 8)])
 def test_images_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"x is of shape .*; expected \(N, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"x has shape .*; expected \(N, 3, 8, 8\)"):
         vit(**SMALL)(torch.zeros(shape))
     hybrid = coatnet(**SMALL_HYBRID)
     assert isinstance(hybrid, CoAtNet)
-    with pytest.raises(ValueError, match=r"x is of shape .*; expected \(N, 3, 16, 8\)"):
+    with pytest.raises(ValueError, match=r"x has shape .*; expected \(N, 3, 16, 8\)"):
         hybrid(torch.zeros(shape))

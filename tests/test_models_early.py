@@ -253,6 +253,8 @@ def test_bad_options_of_the_builders():
     for build in (mlp, pattern):
         with pytest.raises(ValueError, match="hidden is 0"):
             build(image_size=8, hidden=(4, 0))
+        with pytest.raises(ValueError, match="hidden is 8; expected a sequence of positive integers"):
+            build(image_size=8, hidden=8)
         with pytest.raises(ValueError, match="image_size"):
             build(image_size=(8, 8, 8))
         with pytest.raises(ValueError, match=r"x has shape \(1, 1, 9, 8\); expected \(N, 1, 8, 8\)"):

@@ -166,5 +166,5 @@ def test_bad_input_is_named(build):
     with pytest.raises(ValueError, match="in_channels is 0"):
         build(in_channels=0)
     for shape in ((1, 3, 192, 192), (1, 1, 224, 224), (3, 224, 224)):
-        with pytest.raises(ValueError, match=r"x is of shape .*; expected \(N, 3, 224, 224\)"):
+        with pytest.raises(ValueError, match=r"x has shape .*; expected \(N, 3, 224, 224\)"):
             on_meta(build)(torch.empty(shape, device="meta"))

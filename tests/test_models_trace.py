@@ -229,16 +229,18 @@ def test_functions(forward, kind, shape):
         (lambda s, x: x - x, {}, TypeError, "sub as the table does not know it: both operands are outputs"),
         (lambda s, x: x[0], {}, TypeError, "getitem as the table does not know it: its index is 0"),
         (lambda s, x: x + torch.ones(8), {}, TypeError, r"model makes a tensor \(8,\); expected a buffer"),
-        (lambda s, x: s.c(s.c(x)), {"c": nn.Conv2d(2, 2, 1)}, ValueError, "c is called twice"),
+        (lambda s, x: s.c(s.c(x)), {"c": nn.Conv2d(2, 2, 1)}, ValueError, "c is called with weights that have a row"),
         (lambda s, x: s.c(x), {"c": nn.Conv2d(3, 2, 1)}, ValueError, "c is a Conv2d of 8 parameters, where an input"),
         (lambda s, x: s.c(x), {"c": nn.Conv2d(2, 2, 7)}, ValueError, r"layer c \(Conv\): kernel_size is 7 along"),
         (
             lambda s, x: s.c(x),
             {"c": nn.Conv2d(2, 2, 3, padding_mode="circular")},
             TypeError,
-            "padding_mode is 'circular'",
+            "c is a Conv2d as the table does not know it: padding_mode is 'circular'",
         ),
         (lambda s, x: s.n(x), {"n": nn.LayerNorm((6, 8))}, TypeError, r"normalized_shape is \(6, 8\)"),
+        (lambda s, x: s.n(x), {"n": nn.LayerNorm(8)}, ValueError, r"shape \(2, 6, 8\); expected \(H, W, C\), features"),
+        (lambda s, x: x.flatten(1) + x, {}, ValueError, r"shapes \[\(96,\), \(2, 6, 8\)\]; expected as many sizes"),
         (lambda s, x: x if x.sum() > 0 else -x, {}, TypeError, "sum is a call of sum"),
     ],
 )
@@ -258,6 +260,13 @@ def test_a_layer_alone_and_one_that_is_called_twice():
     assert trace(nn.Conv2d(2, 4, 3), (2, 6, 8))[0].shape == (4, 4, 6)
     twice = trace(Odd(lambda s, x: s.relu(s.relu(x)), relu=nn.ReLU()), (2, 6, 8))
     assert [row.name for row in twice] == ["relu", "relu_2"]
+
+
+def test_layers_that_share_weights_are_refused():
+    model = nn.Sequential(nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
+    model[2].weight = model[0].weight
+    with pytest.raises(ValueError, match="2 is called with weights that have a row already"):
+        trace(model, (2, 6, 8))
 
 
 def test_a_model_of_two_inputs_is_refused():

@@ -86,5 +86,5 @@ def test_bad_input_is_named():
     ):
         with pytest.raises(ValueError, match=message):
             on_meta(vgg11, **options)
-    with pytest.raises(ValueError, match=r"x is of shape \(1, 3, 32, 32\); expected \(N, 3, 224, 224\)"):
+    with pytest.raises(ValueError, match=r"x has shape \(1, 3, 32, 32\); expected \(N, 3, 224, 224\)"):
         on_meta(vgg16)(torch.empty(1, 3, 32, 32, device="meta"))

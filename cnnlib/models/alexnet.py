@@ -92,11 +92,12 @@ def alexnet_2014(*, num_classes: int = 1000, in_channels: int = 3, seed: int = 0
 
     Krizhevsky (2014), "One weird trick for parallelizing convolutional neural networks",
     https://arxiv.org/abs/1404.5997, as libraries ship it under the name AlexNet: 64, 192, 384, 256 and 256 channels,
-    two rows of zeros around the image, dropout before the two hidden dense layers. The modules have torchvision's
-    names, so that its weights can be loaded. Weights and biases are uniform in ±1 / √fan-in, torch's default.
+    as in its author's own configuration file, where a footnote of the paper has 384 for the fourth; two rows of zeros
+    around the image, dropout before the two hidden dense layers. The modules have torchvision's names, so that its
+    weights can be loaded. Weights and biases are uniform in ±1 / √fan-in, torch's default.
 
-    Deviations: no local response normalisation, which the paper's own configuration still had; none in those
-    libraries either. They average the last maps to 6 × 6, which changes nothing at this size and is left out.
+    Deviations: no local response normalisation, which that file still has; none in those libraries either. They
+    average the last maps to 6 × 6, which changes nothing at this size and is left out.
 
     Raises ValueError where an argument is not a positive integer, or the input of another shape.
 

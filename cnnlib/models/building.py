@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from math import sqrt
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
+
+from cnnlib.geometry import as_int
 
 
 def he_normal(model: nn.Module) -> None:
@@ -44,6 +48,19 @@ def _normal(layer: nn.Conv2d | nn.Linear, std: float) -> None:
         nn.init.zeros_(layer.bias)
 
 
+def positive_ints(name: str, values: Sequence[int]) -> list[int]:
+    """Return a list of positive integers, or raise a ValueError that names what it is.
+
+    >>> positive_ints("hidden", 128)
+    Traceback (most recent call last):
+    ...
+    ValueError: hidden is 128; expected a sequence of positive integers
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ValueError(f"{name} is {values!r}; expected a sequence of positive integers")
+    return [as_int(name, value, 1) for value in values]
+
+
 def takes_images(model: nn.Module, in_channels: int, height: int | None = None, width: int | None = None) -> None:
     """Let `model` refuse, with a ValueError, whatever is not (N, in_channels, height, width); None allows any size.
 
@@ -57,10 +74,14 @@ def takes_images(model: nn.Module, in_channels: int, height: int | None = None, 
     ...
     ValueError: x has shape (5, 1, 32, 32); expected (N, 1, 28, 28)
     """
-    model.register_forward_pre_hook(partial(_refuse_others, expected=(in_channels, height, width)))
+    hook = partial(_refuse_others, expected=(in_channels, height, width))
+    model.register_forward_pre_hook(hook, with_kwargs=True)
 
 
-def _refuse_others(model: nn.Module, args: tuple[Tensor, ...], *, expected: tuple[int, int | None, int | None]) -> None:
-    shape, (channels, height, width) = tuple(args[0].shape), expected
+def _refuse_others(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], *, expected: tuple[int, int | None, int | None]
+) -> None:
+    x, *_ = *args, *kwargs.values()
+    shape, (channels, height, width) = tuple(x.shape), expected
     if len(shape) != 4 or any(n is not None and n != found for n, found in zip(expected, shape[1:], strict=True)):
         raise ValueError(f"x has shape {shape}; expected (N, {channels}, {height or 'H'}, {width or 'W'})")

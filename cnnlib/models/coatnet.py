@@ -6,10 +6,11 @@ attention is relative, equation 3: to how well a key answers a query a learned n
 the one lies seen from the other, so that attention knows of neighbours, as convolution does, and no position is
 absolute. Blocks are normalised before they act: batch norm where they convolve, layer norm where they attend.
 
-Where the paper is silent: the last layer norm, after the mean; the first of the stem's convolutions alone has a batch
-norm and a GELU behind it; biases of attention begin at zero; the weights are Xavier's uniform ones (Glorot and Bengio,
-2010), biases zero; the keys' answers are divided by √d, which equation 3 leaves out for brevity. Deviations: neither
-dropout nor stochastic depth, and the resolution is fixed, as the biases are not interpolated.
+Where the paper is silent: squeeze and excitation shrinks to 0.25 of a block's channels, not of the four times as many
+in its middle; the last layer norm, after the mean; the first of the stem's convolutions alone has a batch norm and a
+GELU behind it; biases of attention begin at zero; the weights are Xavier's uniform ones (Glorot and Bengio, 2010),
+biases zero; the keys' answers are divided by √d, which equation 3 leaves out for brevity. Deviations: neither dropout
+nor stochastic depth, and the resolution is fixed, as the biases are not interpolated.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlib.geometry import IntOrTuple, as_int, as_ints
-from cnnlib.models.building import takes_images
+from cnnlib.models.building import positive_ints, takes_images
 from cnnlib.models.seeding import seeded
 from cnnlib.models.vit import Attention, feed_forward, xavier_uniform
 from cnnlib.nn_torch import Residual
@@ -46,7 +47,8 @@ class RelativeAttention(Attention):
         super().__init__(in_dim, dim, heads=heads)
         height, width = size
         self.bias = nn.Parameter(torch.zeros(heads, 2 * height - 1, 2 * width - 1))
-        row, column = torch.arange(height).repeat_interleave(width), torch.arange(width).repeat(height)  # (L,)
+        with torch.device("cpu"):  # what no state holds must have its values even where the rest has none yet
+            row, column = torch.arange(height).repeat_interleave(width), torch.arange(width).repeat(height)  # (L,)
         down, right = row - row[:, None] + height - 1, column - column[:, None] + width - 1  # (L, L)
         self.register_buffer("offset", down * (2 * width - 1) + right, persistent=False)
 
@@ -155,9 +157,10 @@ def _attending(
 
 
 def _five(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    if len(values) != 5:
+    numbers = positive_ints(name, values)
+    if len(numbers) != 5:
         raise ValueError(f"{name} is {values!r}; expected five integers, one for each stage")
-    return tuple(as_int(name, value, 1) for value in values)
+    return tuple(numbers)
 
 
 def coatnet(
@@ -178,7 +181,7 @@ def coatnet(
     positive integer, strides that do not divide the image's size, a width of s3 or s4 that `head_dim` does not divide,
     or one of s1 or s2 below 4.
 
-    Table 3 has 25 million parameters for CoAtNet-0:
+    Table 4 has 25 million parameters and 4.2 billion multiply–adds for CoAtNet-0; here they are 4.14 billion and:
 
     >>> with torch.device("meta"):
     ...     sum(p.numel() for p in coatnet().parameters())
@@ -205,10 +208,10 @@ def coatnet(
 
 
 def coatnet_cifar(*, num_classes: int = 10, in_channels: int = 3, seed: int = 0) -> CoAtNet:
-    """Return a small hybrid for 32 × 32 images: 215,744 parameters, 18.3 million multiply-adds.
+    """Return a small hybrid for 32 × 32 images: 215,744 parameters, 18.3 million multiply–adds.
 
     Not of the paper. Attention begins at 8 × 8 positions. A step of training takes one thread of a processor about as
-    long as one of ResNet-20, in bfloat16, though that has more than twice the multiply-adds: what depthwise
+    long as one of ResNet-20, in bfloat16, though that has more than twice the multiply–adds: what depthwise
     convolutions, norms and GELUs cost is less to compute than to move through memory.
 
     >>> sum(p.numel() for p in coatnet_cifar().parameters())

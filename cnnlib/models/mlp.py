@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from cnnlib.geometry import IntOrTuple, as_int, as_ints
-from cnnlib.models.building import he_normal, takes_images
+from cnnlib.models.building import he_normal, positive_ints, takes_images
 from cnnlib.models.seeding import seeded
 
 
@@ -35,7 +35,7 @@ def mlp(
     """
     height, width = as_ints("image_size", image_size, 2, 1)
     channels = as_int("in_channels", in_channels, 1)
-    units = [as_int("hidden", number, 1) for number in hidden]
+    units = positive_ints("hidden", hidden)
     with seeded(seed):
         layers: list[nn.Module] = [nn.Flatten()]
         features = channels * height * width

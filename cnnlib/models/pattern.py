@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from cnnlib.geometry import IntOrTuple, as_int, as_ints
-from cnnlib.models.building import he_normal, takes_images
+from cnnlib.models.building import he_normal, positive_ints, takes_images
 from cnnlib.models.seeding import seeded
 
 
@@ -39,8 +39,7 @@ def pattern(
     6090
     """
     height, width = as_ints("image_size", image_size, 2, 1)
-    widths = [as_int("channels", number, 1) for number in channels]
-    units = [as_int("hidden", number, 1) for number in hidden]
+    widths, units = positive_ints("channels", channels), positive_ints("hidden", hidden)
     maps = in_maps = as_int("in_channels", in_channels, 1)
     repeats = as_int("convolutions", convolutions, 1)
     if min(height, width) < 2 ** len(widths):

@@ -52,21 +52,23 @@ def _network(
     """Return a network of `depth` layers; `block(in_channels, out_channels)` makes two of them."""
     if as_int("depth", depth, 8) % 6 != 2:
         raise ValueError(f"depth is {depth}; expected 6n + 2: 8, 14, 20, 32, 44, 56, 110 …")
+    classes, channels = as_int("num_classes", num_classes, 1), as_int("in_channels", in_channels, 1)
     n = (depth - 2) // 6
     widths = [16] + [width for width in (16, 32, 64) for _ in range(n)]
     with seeded(seed):
-        stem = [nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+        stem = [nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
         body = [layer for i in range(3 * n) for layer in (block(widths[i], widths[i + 1]), nn.ReLU())]
-        model = nn.Sequential(*stem, *body, GlobalAvgPool2d(), nn.Linear(64, num_classes))
+        model = nn.Sequential(*stem, *body, GlobalAvgPool2d(), nn.Linear(64, classes))
         he_normal(model)
-    takes_images(model, in_channels)
+    takes_images(model, channels)
     return model
 
 
 def residual_network(*, depth: int, num_classes: int = 10, in_channels: int = 3, seed: int = 0) -> nn.Sequential:
     """Return the residual network of `depth` = 6n + 2 layers.
 
-    Raises ValueError for another depth.
+    Raises ValueError for another depth, where an argument is not a positive integer, or the input not
+    (N, in_channels, H, W).
 
     >>> [sum(p.numel() for p in residual_network(depth=d).parameters()) for d in (20, 32, 44, 56)]
     [269722, 464154, 658586, 853018]
@@ -76,6 +78,8 @@ def residual_network(*, depth: int, num_classes: int = 10, in_channels: int = 3,
 
 def plain_network(*, depth: int, num_classes: int = 10, in_channels: int = 3, seed: int = 0) -> nn.Sequential:
     """Return the plain twin: the same layers, and the same weights for the same seed, without shortcuts.
+
+    Raises ValueError as `residual_network`.
 
     >>> sum(p.numel() for p in plain_network(depth=20).parameters())
     269722

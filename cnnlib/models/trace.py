@@ -28,7 +28,7 @@ def trace(model: nn.Module, input_shape: Sequence[int]) -> shapes.Table:
     them. What the columns mean stands at `cnnlib.shapes.trace`.
 
     Raises TypeError, with its name, for a layer or function that the table does not know, or a model of several inputs;
-    ValueError where shapes do not fit, and where a layer with weights is called twice.
+    ValueError where shapes do not fit, and where weights are used twice, by one layer or by two.
 
     >>> print(trace(nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)), (1, 8, 8)))
     name   kind     output  parameters  multiply–adds  bytes  field  jump
@@ -81,7 +81,7 @@ class _Tracer(fx.Tracer):
         self.image = source(input_shape)
         self.rows: dict[fx.Node, Row] = {}  # what each node holds
         self.table = shapes.Table()
-        self.called: set[str] = set()
+        self.counted: set[nn.Parameter] = set()  # those that a module's row has
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return adapt.module_builder(module) is not None or super().is_leaf_module(module, name)
@@ -142,13 +142,17 @@ class _Tracer(fx.Tracer):
 
     def _module(self, name: str, inputs: list[Row]) -> Row:
         module = self.root.get_submodule(name)
-        build, held = adapt.module_builder(module), sum(p.numel() for p in module.parameters())
+        build, parameters = adapt.module_builder(module), set(module.parameters())
         if build is None:
             raise TypeError(f"{name} is a {type(module).__name__}, which is no layer of the table")
-        if held and name in self.called:
-            raise ValueError(f"{name} is called twice; expected once, as it has weights")
-        self.called.add(name)
-        row = self._add(replace(build(module), name=self._free(name)), inputs)
+        if parameters & self.counted:
+            raise ValueError(f"{name} is called with weights that have a row already; expected that they are used once")
+        self.counted |= parameters
+        try:
+            layer = build(module)
+        except TypeError as error:
+            raise TypeError(f"{name} is a {type(module).__name__} as the table does not know it: {error}") from error
+        row, held = self._add(replace(layer, name=self._free(name)), inputs), sum(p.numel() for p in parameters)
         if row.parameters != held:
             raise ValueError(
                 f"{name} is a {type(module).__name__} of {held:,} parameters, where an input of shape "

@@ -7,9 +7,10 @@ down to 7; then two hidden layers of 4,096 with dropout, and one of `num_classes
 The modules have the names by which the layers are spoken of: `conv3_2` is the second convolution of the third group,
 `relu3_2` what follows it, `pool3` ends the group, and `fc6` to `fc8` come after the five groups.
 
-Deviations: the paper drew the weights of A from N(0, 0.01), 0.01 being the variance, and began the deeper networks with
-A's trained layers, having found that they do not start otherwise. Here every weight is drawn from N(0, 2 / fan-in) (He
-et al., 2015, https://arxiv.org/abs/1502.01852), which needs no such help; biases are zero, as there. Batch
+Deviations: the paper drew weights from N(0, 0.01), 0.01 being the variance, and began the deeper networks with the
+first four convolutions and the last three layers of a trained A, lest learning stall; its authors found later that
+Glorot and Bengio's (2010) draw does without. Here every weight is drawn from N(0, 2 / fan-in) (He et al., 2015,
+https://arxiv.org/abs/1502.01852), which needs no such help either; biases are zero, as there. Batch
 normalisation came after the paper: with it, each convolution keeps its bias, which the normalisation takes away again,
 so that a network has the plain one's parameters and two numbers for each channel. The logits stand before the softmax.
 Configuration A with LRN and C with 1 × 1 convolutions are left out.

@@ -5,11 +5,12 @@ linear map, a convolution whose stride is its kernel; a learned class token goes
 the position is added; blocks of attention and of two linear layers, each behind a layer norm and beside a shortcut;
 the class token, normalised, is classified by a linear layer, as in the paper's fine-tuning.
 
-Deviations: no dropout (the paper has 0.1 on ImageNet alone), and no hidden layer in the head, which the paper has in
-pre-training only. What the paper's text leaves open is as in its code: an ε of 1e-6 in layer norms, Xavier's uniform
-weights (Glorot and Bengio, 2010), biases zero, positions from N(0, 0.02²), the class token zero; but the last layer,
-zero there, is drawn as the others, and GELU is the exact one: Hendrycks and Gimpel (2016),
-https://arxiv.org/abs/1606.08415.
+Deviations: no dropout (the paper has 0.1 on ImageNet and ImageNet-21k, table 3), and no hidden layer in the head, which
+the paper has in pre-training only. What the paper's text leaves open is as in its code: an ε of 1e-6 in layer norms,
+Xavier's uniform weights (Glorot and Bengio, 2010) in attention and the two linear layers, positions from N(0, 0.02²),
+the class token zero. Unlike there, the patches' map has Xavier's weights too (LeCun's there), the last layer is drawn
+(zero there), biases of the two linear layers begin at zero (N(0, 10⁻¹²) there), and GELU is the exact one (its
+approximation by tanh there): Hendrycks and Gimpel (2016), https://arxiv.org/abs/1606.08415.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ def vit_b16(*, num_classes: int = 1000, in_channels: int = 3, seed: int = 0) -> 
 def vit_cifar(*, num_classes: int = 10, in_channels: int = 3, seed: int = 0) -> VisionTransformer:
     """Return a small transformer for 32 × 32 images with the budget of ResNet-20: 260,618 parameters.
 
-    Not of the paper. Its patches are 4 pixels high and 2 wide, for 42.6 million multiply-adds beside the 40.8 million
+    Not of the paper. Its patches are 4 pixels high and 2 wide, for 42.6 million multiply–adds beside the 40.6 million
     of ResNet-20: with as many parameters, square patches of 4 pixels take half of that, those of 2 more than twice.
 
     >>> sum(p.numel() for p in vit_cifar().parameters())

@@ -16,7 +16,7 @@ def zfnet(*, num_classes: int = 1000, in_channels: int = 3, seed: int = 0) -> nn
 
     Zeiler and Fergus (2014), https://arxiv.org/abs/1311.2901. Kernels of 7 with stride 2 where AlexNet has 11 with
     stride 4, stride 2 in the second convolution, and no towers. Dropout of one half after the two hidden dense
-    layers. Weights N(0, 0.01²), biases zero (section 3).
+    layers. The paper has "all weights" begin at 10⁻² and biases at zero (section 3): read as N(0, 0.01²), as AlexNet's.
 
     The figure gives sides of 110, 55, 26, 13 and 6, but no padding: with none before convolution 3, and what is left
     over dropped, they would be 109, 54, 25, 12 and 5. One row of zeros around the image gives 110. From 110 to 55

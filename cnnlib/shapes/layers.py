@@ -259,6 +259,8 @@ class LayerNorm(Layer):
     affine: bool = True
 
     def row(self, x: Row) -> Row:  # noqa: D102
+        if len(x.shape) == 3 and x.shape[:2] != tuple(axis.count for axis in x.axes):
+            raise ValueError(f"the input is of shape {x.shape}; expected (H, W, C), features last")
         return self._scaled(x, x.shape[-1], x.axes)
 
     def _scaled(self, x: Row, features: int, axes: Iterable[Axis]) -> Row:

@@ -128,13 +128,15 @@ class Learned(Layer):
 
 @dataclass(frozen=True)
 class Add(Layer):
-    """The sum of several layers of one shape; a size of 1, or a missing first one, stands for all of them."""
+    """The sum of several layers of one shape; a size of 1, or one missing before what is learned, stands for all."""
 
     joins: ClassVar[bool] = True
 
     def row(self, *inputs: Row) -> Row:  # noqa: D102
         _several(inputs)
         rank = max(len(x.shape) for x in inputs)
+        if any(len(x.shape) < rank and x.kind != "Learned" for x in inputs):
+            raise ValueError(f"the inputs are of shapes {[x.shape for x in inputs]}; expected as many sizes of each")
         shapes = [(1,) * (rank - len(x.shape)) + x.shape for x in inputs]
         shape = tuple(max(sizes) for sizes in zip(*shapes, strict=True))
         if any(size not in {1, full} for sizes in shapes for size, full in zip(sizes, shape, strict=True)):
