@@ -2,8 +2,9 @@
 
 LeNet-5, AlexNet (one tower), VGG-16 and ResNet-50 (v1), in use and in training (forward, backward, a step of SGD), on
 one thread of the processor and, where there is a CUDA GPU, on it: float32, tf32, bfloat16, and compiled in bfloat16.
-The decks say that a GPU made AlexNet 50 times as fast; `speedup` is against the processor's float32 here. Medians of
-`runs` calls by the clock, after two that do not count. Results: ``benchmarks/results/throughput.csv``.
+The decks say that a GPU made AlexNet 50 times as fast; `speedup` is against the processor's float32 here, of one
+thread and small batches; all cores of a processor would narrow it. Medians of `runs` calls by the clock, after two that
+do not count. Results: ``benchmarks/results/throughput.csv``.
 """
 
 from __future__ import annotations
@@ -46,19 +47,17 @@ GPU = [
 
 
 def calls(model: nn.Module, x: torch.Tensor, way: Way) -> dict[str, Callable[[], object]]:
-    """Return a call that answers, and one that takes a step of training."""
+    """Return a call that answers, and one that takes a step of training; the model is to be in its mode before."""
     target = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-9)
     network = torch.compile(model) if way.compiled else model
     precision = "bfloat16" if way.precision == "bfloat16" else "float32"
 
     def answer() -> None:
-        model.eval()
         with torch.no_grad(), autocast(x.device, precision):
             network(x)
 
     def step() -> None:
-        model.train()
         with autocast(x.device, precision):
             loss = nn.functional.cross_entropy(network(x).float(), target)
         optimiser.zero_grad()
@@ -95,6 +94,7 @@ def measure(runs: int) -> Iterator[Row]:
             model = constructor().to(way.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             x = torch.rand(batch, *shape, device=way.device).contiguous(memory_format=torch.channels_last)
             for use, call in calls(model, x, way).items():
+                model.train(use == "training")
                 rate = batch / seconds(call, way.device, runs)
                 yield {
                     "network": name,
