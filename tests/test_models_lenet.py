@@ -210,9 +210,7 @@ def test_every_parameter_is_trained(build):
 @pytest.mark.parametrize("build", [lenet5, lenet5_1998])
 def test_bad_input_is_refused_by_name(build):
     side, other = (28, 32) if build is lenet5 else (32, 28)
-    with pytest.raises(
-        ValueError, match=rf"x has shape \(1, 1, {other}, {other}\); expected \(N, 1, {side}, {side}\)"
-    ):
+    with pytest.raises(ValueError, match=rf"x has shape \(1, 1, {other}, {other}\); expected \(N, 1, {side}, {side}\)"):
         build()(torch.zeros(1, 1, other, other))
     with pytest.raises(ValueError, match="x has shape"):
         build()(torch.zeros(1, side, side))

@@ -42,7 +42,12 @@ def test_parameters_and_arithmetic_have_little_to_do_with_each_other(text):
     assert largest.macs / vgg.macs < 0.01  # less than one per cent
     assert resnet.parameters < alexnet.parameters
     assert 15 < resnet.macs / alexnet.macs < 16
-    assert "fifteen times its arithmetic" in text
+    assert "more than fifteen times its arithmetic" in text
+    counted = [line.split(" | ") for line in text.splitlines() if re.match(r"\| .* \| \d+ \| [\d,]{5,} \|", line)]
+    assert len(counted) == len(networks.NETWORKS)
+    assert max(counted, key=lambda cells: int(cells[3].replace(",", "")))[0] == "| VGG-19"
+    costs = [float(number) * {"G": 1e9, "M": 1e6}[unit] for number, unit in (cells[4].split() for cells in counted)]
+    assert counted[costs.index(max(costs))][0] == "| VGG-19"
 
 
 def test_the_unclear_record(text):
@@ -50,6 +55,10 @@ def test_the_unclear_record(text):
     assert table(models.alexnet, (3, 227, 227))[0].shape == (96, 55, 55)
     assert (55 * 55 * 96, 55 * 48 * 96) == (290_400, 253_440)
     assert table(models.alexnet_one_tower, (3, 227, 227)).parameters == 62_378_344
+    with torch.device("meta"):
+        alexnet, smaller = models.alexnet(), models.alexnet_2014()
+    assert [m.groups for m in alexnet if isinstance(m, torch.nn.Conv2d)] == [1, 2, 1, 2, 2]
+    assert smaller.get_submodule("features.8").out_channels == 256
     googlenet = table(models.googlenet)
     assert googlenet.parameters == 6_998_552
     assert [row for row in googlenet if row.parameters][-1].parameters == 1024 * 1000 + 1000
@@ -59,6 +68,9 @@ def test_the_unclear_record(text):
     assert int(networks.field(old)) - int(networks.field(new)) == 56
     lenet = table(models.lenet5_1998, (1, 32, 32))
     assert (lenet.parameters, lenet.connections) == (60_000, 340_908)
+    fields = {name: networks.field(table(getattr(models, name))) for name in ("resnet18", "resnet152", "googlenet")}
+    assert fields == {"resnet18": "435", "resnet152": "1507", "googlenet": "715"}  # before the mean over 7 × 7
+    assert networks.field(lenet) == networks.field(table(models.lenet5, (1, 28, 28))) == "16"
     for number in ("290,400", "253,440", "62,378,344", "6,998,552", "60,000", "340,908"):
         assert number in text
 

@@ -44,8 +44,8 @@ NETWORKS: list[tuple[str, str, Callable[[], nn.Module], tuple[int, int, int]]] =
 
 
 def field(table: shapes.Table) -> str:
-    """Return the receptive field of the last layer that still steps over the image; — where every layer sees all."""
-    fields = [row.field for row in table if row.jump != 0]
+    """Return the receptive field of the last layer with several positions; — where every layer sees all."""
+    fields = [row.field for row in table if row.jump != 0 and any(axis.count > 1 for axis in row.axes)]
     return "—" if any("Attention" in row.kind for row in table) else str(fields[-1])
 
 
