@@ -18,7 +18,10 @@ grow: what compares layers and networks is norm of gradient times norm of weight
 Predictions. (1) The plain network of 44 layers has a larger mean clean loss than that of 20, and with residuals the one
 of 44 has no larger one than that of 20; each is refuted by means in the other order, undecided where the seeds' ranges
 overlap. (2) Vanishing gradients are not the cause: at every epoch noted, the least product of both norms among the
-layers of the plain network of 44 is, in the mean over seeds, at least a tenth of that with 20; refuted by less.
+layers of the plain network of 44 is, in the mean over seeds, at least a tenth of that with 20; refuted by less. Seen
+beforehand, with seed 0 before training: with 44 layers it is larger in the first layer (309) than in the last
+convolution (11), with 20 about the same (6 and 5). If anything gradients explode, as Yang et al. (2019),
+https://arxiv.org/abs/1902.08129, derive for batch norm without residuals.
 """
 
 from __future__ import annotations
