@@ -65,7 +65,7 @@ def sift(images: np.ndarray, *, step: int = 8, cell: int = 4, bins: int = 8, cel
 def _descriptors(images: np.ndarray, cell: int, cells: int, bins: int, *, step: int, turn: float) -> np.ndarray:
     if not isinstance(images, np.ndarray) or images.ndim != 4 or images.dtype not in (np.uint8, np.float32, np.float64):
         found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-        raise ValueError(f"images is {found}; expected bytes or floats of shape (N, C, H, W)")
+        raise ValueError(f"images is {found}; expected uint8, float32 or float64 of shape (N, C, H, W)")
     if not images.shape[1] or min(images.shape[2:]) < cell * cells:
         least = f"{cell * cells} pixels a side" if images.shape[1] else "one channel"
         raise ValueError(f"images is of shape {images.shape}; expected at least {least}")

@@ -94,8 +94,8 @@ def test_bytes_are_pixels_from_0_to_1_whatever_the_number_of_images():
 @pytest.mark.parametrize(
     ("images", "told"),
     [
-        (np.zeros((16, 16)), "images is float64 (16, 16); expected bytes or floats of shape (N, C, H, W)"),
-        (np.zeros((1, 1, 16, 16), int), "images is int64 (1, 1, 16, 16); expected bytes or floats"),
+        (np.zeros((16, 16)), "images is float64 (16, 16); expected uint8, float32 or float64 of shape (N, C, H, W)"),
+        (np.zeros((1, 1, 16, 16), int), "images is int64 (1, 1, 16, 16); expected uint8, float32 or float64"),
         ([[0.0]], "images is list; expected"),
         (np.zeros((1, 1, 16, 15)), "images is of shape (1, 1, 16, 15); expected at least 16 pixels a side"),
         (np.zeros((1, 0, 16, 16)), "images is of shape (1, 0, 16, 16); expected at least one channel"),

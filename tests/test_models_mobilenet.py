@@ -109,6 +109,7 @@ def test_bad_input_is_named():
     ):
         with pytest.raises(ValueError, match=message):
             mobilenet(**options)
+    assert on_meta(mobilenet, alpha=np.float32(0.5)).fc.in_features == 512
     for shape in ((1, 1, 32, 32), (3, 32, 32)):
         with pytest.raises(ValueError, match=r"x has shape .*; expected \(N, 3, H, W\)"):
             on_meta(mobilenet)(torch.empty(shape, device="meta"))

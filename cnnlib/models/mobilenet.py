@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import isfinite
+from numbers import Real
 
 from torch import nn
 
@@ -49,9 +50,9 @@ def _block(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
 
 
 def _width_multiplier(alpha: float) -> float:
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not (isfinite(alpha) and alpha > 0):
+    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not (isfinite(alpha) and alpha > 0):
         raise ValueError(f"alpha is {alpha!r}; expected a positive number")
-    return alpha
+    return float(alpha)
 
 
 def mobilenet(
