@@ -36,9 +36,11 @@ OPTIONS = {  # model and data: what all trials of a network share
     f"--augment crop-flip {FAST}",
 }
 PAIRS = (*(("adamw", lr) for lr in (0.0025, 0.005, 0.01)), *(("sgd", lr) for lr in (0.005, 0.01, 0.02)))
+LONG = ((0.05, ""), (0.05, " --label-smoothing 0.05"), (0.1, ""))
 TRIALS = {
     "digits_cnn digits": [f"--lr {lr} --augment {a}" for a in ("none", "shift") for lr in (0.025, 0.05, 0.1, 0.2)],
-    "lenet5 mnist": [f"--lr {lr} --augment {a}" for a in ("none", "shift") for lr in (0.05, 0.1, 0.2)],
+    "lenet5 mnist": [f"--lr {lr} --augment {a}" for a in ("none", "shift") for lr in (0.025, 0.05, 0.1, 0.2)]
+    + [f"--lr {lr} --augment shift --epochs 40{more}" for lr, more in LONG],
     "lenet5_1998 mnist": [f"--optimiser {o} --lr {lr}" for o, lr in PAIRS],
     "resnet20 cifar10": [f"--lr {lr}" for lr in (0.05, 0.1, 0.2, 0.4)],
     "coatnet_cifar cifar10": [f"--lr {lr}" for lr in (0.001, 0.002, 0.004)],
