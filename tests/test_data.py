@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnnlib import data
+from cnnlib.data import sets
 from cnnlib.data.included import ASSETS
 
 
@@ -88,3 +89,9 @@ def test_importing_the_data_loads_nothing_heavy():
     heavy = "torch", "pooch", "requests", "matplotlib", "PIL"
     code = f"import sys, cnnlib.data; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_mean_and_deviation_of_the_digits_are_those_of_the_training_images():
+    digits = sets.load("digits")
+    assert [round(float(digits.train[0].mean()), 4)] == list(digits.mean)
+    assert [round(float(digits.train[0].std()), 4)] == list(digits.std)

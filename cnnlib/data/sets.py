@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnlib.data.included import digits, split
-from cnnlib.data.published import cifar10, mnist
+from cnnlib.data.published import CIFAR10_MEAN, CIFAR10_STD, MNIST_MEAN, MNIST_STD, cifar10, mnist
 
 NAMES = ("digits", "mnist", "cifar10")
+DIGITS_MEAN, DIGITS_STD = (0.3055,), (0.3761,)  # of the training images
 
 
 class DataSet(NamedTuple):
@@ -33,9 +34,9 @@ def load(name: str) -> DataSet:
         images, labels = digits()
         images = images[:, None].astype(np.float32)
         train, test = split(labels, 0.2, np.random.default_rng(0))
-        return DataSet((images[train], labels[train]), (images[test], labels[test]), (0.3053,), (0.3760,))
+        return DataSet((images[train], labels[train]), (images[test], labels[test]), DIGITS_MEAN, DIGITS_STD)
     if name == "mnist":
-        return DataSet(mnist("train"), mnist("test"), (0.1307,), (0.3081,))
+        return DataSet(mnist("train"), mnist("test"), MNIST_MEAN, MNIST_STD)
     if name == "cifar10":
-        return DataSet(cifar10("train"), cifar10("test"), (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+        return DataSet(cifar10("train"), cifar10("test"), CIFAR10_MEAN, CIFAR10_STD)
     raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, NAMES))}")
