@@ -30,6 +30,8 @@ AUGMENTATIONS: dict[str, Augment | None] = {
     "none": None,
     "shift": augment.shift,
     "crop-flip": augment.crop_and_flip,
+    "reflect-flip": augment.reflect_and_flip,
+    "reflect-flip-cutout": augment.reflect_flip_and_cutout,
 }
 PADDING = {"lenet5_1998": 2}  # its images are 32 × 32
 HELD_OUT_SEED = 0

@@ -38,6 +38,38 @@ def test_every_crop_is_one_of_those_that_plain_loops_cut_and_all_are_equally_lik
     assert max(counts) < 1000 + 5 * 30
 
 
+def test_a_crop_of_a_reflected_image_is_that_of_plain_loops():
+    image = torch.arange(12).view(1, 3, 4)
+    mirror = {-2: 2, -1: 1, 3: 1, 4: 0}
+    crops = augment.random_crop(image.expand(50, 1, 3, 4), generator(), padding=2, mode="reflect")
+    top, left = torch.randint(5, (2, 50, 1), generator=generator())
+    for n in range(50):
+        for i in range(3):
+            for j in range(4):
+                row, column = i + int(top[n]) - 2, j + int(left[n]) - 2
+                column = {-2: 2, -1: 1, 4: 2, 5: 1}.get(column, column)
+                assert crops[n, 0, i, j] == image[0, mirror.get(row, row), column]
+
+
+def test_cutout_paints_the_square_of_plain_loops_in_the_mean_colour():
+    images = torch.rand(40, 3, 5, 7, generator=generator())
+    painted = augment.cutout(images, generator(1), size=4)
+    draws = generator(1)
+    rows, columns = (torch.randint(size, (40, 1), generator=draws) for size in (5, 7))
+    for n in range(40):
+        expected = images[n].clone()
+        for i in range(5):
+            for j in range(7):
+                if -2 <= i - int(rows[n]) < 2 and -2 <= j - int(columns[n]) < 2:
+                    expected[:, i, j] = images[n].mean((1, 2))
+        torch.testing.assert_close(painted[n], expected, rtol=0, atol=1e-6)
+    assert torch.equal(augment.cutout(images, generator(), size=0), images)
+    assert torch.equal(
+        augment.cutout(images.mul(255).byte(), generator(2), size=20)[0, :, 0, 0],
+        images[0].mul(255).byte().double().mean((1, 2)).byte(),
+    )  # all of it is painted
+
+
 def test_a_crop_moves_all_channels_of_an_image_alike_and_each_image_on_its_own():
     images = torch.randn(6, 3, 5, 7, generator=generator(1))
     crops = augment.random_crop(images, generator(2), padding=4)
@@ -69,6 +101,10 @@ def test_crop_and_flip_and_shift_are_what_they_say():
     assert torch.equal(augment.crop_and_flip(images, ours), expected)
     shifted = augment.shift(images, generator(4))
     assert torch.equal(shifted, augment.random_crop(images, generator(4), padding=2))
+    ours, theirs = generator(5), generator(5)
+    reflected = augment.random_flip(augment.random_crop(images, theirs, padding=4, mode="reflect"), theirs)
+    assert torch.equal(augment.reflect_and_flip(images, generator(5)), reflected)
+    assert torch.equal(augment.reflect_flip_and_cutout(images, ours), augment.cutout(reflected, theirs, size=8))
 
 
 def test_the_components_are_those_of_the_covariance_of_the_pixels():
@@ -98,6 +134,9 @@ AUGMENTATIONS = {
     "flip": augment.random_flip,
     "both": augment.crop_and_flip,
     "shift": augment.shift,
+    "reflect": augment.reflect_and_flip,
+    "cutout": lambda x, g: augment.cutout(x, g, size=3),
+    "all": augment.reflect_flip_and_cutout,
     "colour": lambda x, g: augment.colour_pca(x, g, components=(torch.ones(3), torch.eye(3))),
 }
 
@@ -124,6 +163,12 @@ def test_what_is_no_batch_is_refused(function):
 def test_other_bad_input_is_named():
     with pytest.raises(ValueError, match="padding is -1; expected an integer of at least 0"):
         augment.random_crop(torch.rand(1, 1, 4, 4), generator(), padding=-1)
+    with pytest.raises(ValueError, match="mode is 'mirror'; expected 'constant' or 'reflect'"):
+        augment.random_crop(torch.rand(1, 1, 4, 4), generator(), mode="mirror")
+    with pytest.raises(ValueError, match="padding is 4; expected less than 3, to mirror images of 3 × 4"):
+        augment.random_crop(torch.rand(1, 1, 3, 4), generator(), mode="reflect")
+    with pytest.raises(ValueError, match="size is -1; expected an integer of at least 0"):
+        augment.cutout(torch.rand(1, 1, 4, 4), generator(), size=-1)
     with pytest.raises(ValueError, match=r"images is torch.float32 \(2, 1, 4, 4\); expected floats of shape"):
         augment.colour_components(torch.rand(2, 1, 4, 4))
     with pytest.raises(ValueError, match=r"images is torch.uint8 \(2, 3, 4, 4\); expected floats of shape"):

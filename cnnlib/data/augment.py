@@ -11,18 +11,26 @@ import torch
 from cnnlib.geometry import as_int
 
 
-def random_crop(images: torch.Tensor, generator: torch.Generator, *, padding: int = 4) -> torch.Tensor:
-    """Pad every side with zeros, then cut the old size out at a place drawn for each image.
+def random_crop(
+    images: torch.Tensor, generator: torch.Generator, *, padding: int = 4, mode: str = "constant"
+) -> torch.Tensor:
+    """Pad every side, then cut the old size out at a place drawn for each image.
 
     He et al. (2016), section 4.2, https://arxiv.org/abs/1512.03385, with 4 pixels. All (2 · padding + 1)² places are
-    equally likely. Any dtype. Raises ValueError for a negative padding.
+    equally likely. The `mode` "constant" pads with zeros; these are black where 0 is, and the mean colour where the
+    mean was taken off before, as in the paper. "reflect" mirrors the image at its edges instead. Any dtype. Raises
+    ValueError for a negative padding, another mode, and a mirror image that is larger than the image.
 
     >>> random_crop(torch.ones(2, 3, 8, 8), torch.Generator().manual_seed(0)).shape
     torch.Size([2, 3, 8, 8])
     """
     padding = as_int("padding", padding, 0)
     (n, _, h, w), device = _batch(images).shape, images.device
-    padded = torch.nn.functional.pad(images, (padding,) * 4)
+    if mode not in ("constant", "reflect"):
+        raise ValueError(f"mode is {mode!r}; expected 'constant' or 'reflect'")
+    if mode == "reflect" and padding >= min(h, w):
+        raise ValueError(f"padding is {padding}; expected less than {min(h, w)}, to mirror images of {h} × {w}")
+    padded = torch.nn.functional.pad(images, (padding,) * 4, mode=mode)
     top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator)
     rows = (top + torch.arange(h)).to(device)  # (N, H)
     columns = (left + torch.arange(w)).to(device)  # (N, W)
@@ -45,6 +53,38 @@ def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tenso
 def crop_and_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Crop after padding by 4, then mirror: what He et al. (2016) train on CIFAR-10 with."""
     return random_flip(random_crop(images, generator), generator)
+
+
+def reflect_and_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Crop after padding by 4 with the image's own reflection, then mirror: no black edges.
+
+    Zagoruyko and Komodakis (2016), section 3, https://arxiv.org/abs/1605.07146.
+    """
+    return random_flip(random_crop(images, generator, mode="reflect"), generator)
+
+
+def cutout(images: torch.Tensor, generator: torch.Generator, *, size: int = 16) -> torch.Tensor:
+    """Paint a square of `size` × `size` pixels over each image, in its mean colour, centred at a pixel drawn for it.
+
+    DeVries and Taylor (2017), https://arxiv.org/abs/1708.04552, who take 16 of CIFAR-10's 32 pixels and the mean colour
+    of the data. The square may lie partly outside. Raises ValueError for a negative size.
+
+    >>> cutout(torch.tensor([4, 0, 2, 2, 7, 3]).view(1, 1, 1, 6), torch.Generator().manual_seed(0), size=2).flatten()
+    tensor([4, 0, 3, 3, 7, 3])
+    """
+    size = as_int("size", size, 0)
+    n, _, h, w = _batch(images).shape
+    top = torch.randint(h, (n, 1), generator=generator) - size // 2
+    left = torch.randint(w, (n, 1), generator=generator) - size // 2
+    rows = (torch.arange(h) >= top) & (torch.arange(h) < top + size)  # (N, H)
+    columns = (torch.arange(w) >= left) & (torch.arange(w) < left + size)  # (N, W)
+    square = (rows[:, None, :, None] & columns[:, None, None, :]).to(images.device)
+    return torch.where(square, images.double().mean((2, 3), keepdim=True).to(images.dtype), images)
+
+
+def reflect_flip_and_cutout(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Crop and mirror with reflected edges, then paint over a square of 8 × 8: half the usual side, for small nets."""
+    return cutout(reflect_and_flip(images, generator), generator, size=8)
 
 
 def shift(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
