@@ -9,7 +9,6 @@ cores only the processor time of one thread can be trusted. Ratios are torch's t
 from __future__ import annotations
 
 import argparse
-import csv
 import ctypes
 import datetime
 import gc
@@ -24,6 +23,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from cnnlib.files import write_csv
 
 RESULTS = Path(__file__).parent / "results"
 CHILD = "CNNLIB_BENCHMARK_CHILD"
@@ -124,15 +125,6 @@ def provenance(command: str) -> Row:
     }
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows that share their fields."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main(doc: str, name: str, measure: Callable[[int], Iterable[Row]]) -> None:
     """Measure in a clean child, print each row, and write ``results/NAME.csv``, or the file that --json names.
 
@@ -153,4 +145,4 @@ def main(doc: str, name: str, measure: Callable[[int], Iterable[Row]]) -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     else:
-        write_csv(RESULTS / f"{name}.csv", rows)
+        write_csv(RESULTS / f"{name}.csv", list(rows[0]), rows)

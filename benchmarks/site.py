@@ -21,6 +21,7 @@ from typing import Literal
 
 from playwright.sync_api import sync_playwright
 
+from cnnlib.files import write_csv
 from tools.book import ROOT, node_directory
 from tools.browser import axe_violations, launch, lay_out
 from tools.serve import serve
@@ -142,11 +143,7 @@ def record(row: dict[str, object]) -> None:
             rows += [
                 old for old in csv.DictReader(file) if (old["page"], old["preset"]) != (row["page"], row["preset"])
             ]
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda entry: (str(entry["page"]), str(entry["preset"]))))
+    write_csv(RESULTS, list(row), sorted(rows, key=lambda entry: (str(entry["page"]), str(entry["preset"]))))
 
 
 def main() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
-from cnnlib.files import write_whole
+from cnnlib.files import write_csv
 
 History = list[dict[str, Any]]
 
@@ -34,8 +32,4 @@ def sentence(row: dict[str, Any]) -> str:
 
 def write_log(path: Path, history: History) -> None:
     """Write the history as a CSV file, all or nothing; raises OSError, naming the file, where it cannot be written."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]) if history else ["epoch"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_whole(path, text.getvalue().encode())
+    write_csv(path, list(history[0]) if history else ["epoch"], history)

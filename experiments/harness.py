@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import datetime
 import fcntl
-import io
 import os
 import platform
 import shutil
@@ -28,7 +27,7 @@ from torch import nn
 from benchmarks.harness import processor
 from cnnlib.command import on_images, optimiser, schedule
 from cnnlib.data import sets, tensors
-from cnnlib.files import write_whole
+from cnnlib.files import write_csv
 from cnnlib.train import Augment, History, train
 
 RESULTS = Path(__file__).parent / "results"
@@ -90,11 +89,7 @@ def append(path: Path, rows: Sequence[Row]) -> None:
     runs().mkdir(parents=True, exist_ok=True)
     with (runs() / f"{path.stem}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*read(path), *rows])
-        write_whole(path, text.getvalue().encode())
+        write_csv(path, list(rows[0]), [*read(path), *rows])
 
 
 def provenance() -> Row:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from torch import nn
 
 from cnnlib.geometry import as_int
-from cnnlib.models.building import normal, takes_images
+from cnnlib.models.building import dense_head, normal, takes_images
 from cnnlib.models.seeding import seeded
 
 
@@ -70,14 +70,7 @@ def _network(towers: int, num_classes: int, in_channels: int, seed: int) -> nn.S
                 conv5=nn.Conv2d(384, 256, 3, padding=1, groups=towers),
                 relu5=nn.ReLU(),
                 pool5=nn.MaxPool2d(3, stride=2),  # (N, 256, 6, 6)
-                flatten=nn.Flatten(),
-                fc6=nn.Linear(9216, 4096),
-                relu6=nn.ReLU(),
-                drop6=nn.Dropout(0.5),
-                fc7=nn.Linear(4096, 4096),
-                relu7=nn.ReLU(),
-                drop7=nn.Dropout(0.5),
-                fc8=nn.Linear(4096, classes),
+                **dense_head(256 * 6 * 6, classes),
             )
         )
         normal(model, std=0.01)

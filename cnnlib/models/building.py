@@ -1,7 +1,8 @@
-"""What the families share: how weights are drawn, and how a network refuses images that it cannot take."""
+"""What the families share: how weights are drawn, a dense head, and a refusal of images that cannot be taken."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
 from math import sqrt
@@ -46,6 +47,26 @@ def _normal(layer: nn.Conv2d | nn.Linear, std: float) -> None:
     nn.init.normal_(layer.weight, std=std)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def dense_head(in_features: int, num_classes: int) -> OrderedDict[str, nn.Module]:
+    """Return the three dense layers that AlexNet, ZFNet and VGG end in: 4,096, 4,096 and one for each class.
+
+    Dropout of one half follows the ReLU of the two hidden ones; `flatten` comes first.
+
+    >>> list(dense_head(9216, 1000))
+    ['flatten', 'fc6', 'relu6', 'drop6', 'fc7', 'relu7', 'drop7', 'fc8']
+    """
+    return OrderedDict(
+        flatten=nn.Flatten(),  # (N, C, H, W) to (N, C · H · W)
+        fc6=nn.Linear(in_features, 4096),
+        relu6=nn.ReLU(),
+        drop6=nn.Dropout(0.5),
+        fc7=nn.Linear(4096, 4096),
+        relu7=nn.ReLU(),
+        drop7=nn.Dropout(0.5),
+        fc8=nn.Linear(4096, num_classes),
+    )
 
 
 def positive_ints(name: str, values: Sequence[int]) -> list[int]:

@@ -23,7 +23,7 @@ from collections import OrderedDict
 from torch import nn
 
 from cnnlib.geometry import as_flag, as_int
-from cnnlib.models.building import he_normal, takes_images
+from cnnlib.models.building import dense_head, he_normal, takes_images
 from cnnlib.models.seeding import seeded
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -42,19 +42,6 @@ def _group(group: int, depth: int, in_channels: int, batch_norm: bool) -> Ordere
     return layers
 
 
-def _classifier(num_classes: int) -> OrderedDict[str, nn.Module]:
-    return OrderedDict(
-        flatten=nn.Flatten(),  # (N, 512, 7, 7) to (N, 25088)
-        fc6=nn.Linear(WIDTHS[-1] * 7 * 7, 4096),
-        relu6=nn.ReLU(),
-        drop6=nn.Dropout(0.5),
-        fc7=nn.Linear(4096, 4096),
-        relu7=nn.ReLU(),
-        drop7=nn.Dropout(0.5),
-        fc8=nn.Linear(4096, num_classes),
-    )
-
-
 def _network(depths: tuple[int, ...], batch_norm: bool, num_classes: int, in_channels: int, seed: int) -> nn.Sequential:
     """Return the network whose five groups have so many convolutions."""
     batch_norm, classes = as_flag("batch_norm", batch_norm), as_int("num_classes", num_classes, 1)
@@ -63,7 +50,7 @@ def _network(depths: tuple[int, ...], batch_norm: bool, num_classes: int, in_cha
     with seeded(seed):
         for group, depth in enumerate(depths, start=1):
             layers |= _group(group, depth, channels if group == 1 else WIDTHS[group - 2], batch_norm)
-        model = nn.Sequential(layers | _classifier(classes))
+        model = nn.Sequential(layers | dense_head(WIDTHS[-1] * 7 * 7, classes))
         he_normal(model)
     takes_images(model, channels, 224, 224)
     return model
