@@ -27,7 +27,6 @@ def test_provenance_is_complete_and_of_the_recipe(name):
     assert made["command"] == f"python -m cnnlib.train {' '.join(arguments(name, made['seed']))}"
     assert RECIPES[name] in made["command"]
     assert made["seed"] == 0
-    assert made["test_accuracy_of_other_seeds"].keys() <= {"1", "2"}
     stored = weights.arrays(name)
     assert made["numbers_stored"] == sum(value.size for value in stored.values())
     assert {str(value.dtype) for value in stored.values()} == {"float32"}
@@ -59,11 +58,20 @@ def test_numpy_takes_them_and_gives_the_same_logits(name):
     np.testing.assert_allclose(ours.forward((x - mean) / std), theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
 
 
-def test_the_papers_figures_are_reached():
-    scores = {name: weights.provenance(name)["test_accuracy"] for name in weights.names()}
-    assert scores["lenet5_mnist"] >= 0.992
-    assert scores["lenet5_1998_mnist"] >= 0.989
-    assert scores["resnet20_cifar10"] > 0.9125  # of the paper
+UNTIL = pytest.mark.xfail(strict=True, reason="80 epochs reached 0.9199; seeds 1 and 2 are not trained")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=UNTIL if "resnet" in n else ()) for n in weights.names()])
+def test_two_more_seeds_are_reported(name):
+    assert weights.provenance(name)["test_accuracy_of_other_seeds"].keys() == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy"),
+    [("lenet5_mnist", 0.992), ("lenet5_1998_mnist", 0.989), pytest.param("resnet20_cifar10", 0.92, marks=UNTIL)],
+)
+def test_the_score_is_what_was_asked_for(name, accuracy):
+    assert weights.provenance(name)["test_accuracy"] >= accuracy
 
 
 def test_a_shipped_network_takes_pixels_from_0_to_1_and_is_ready_for_use():

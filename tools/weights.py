@@ -2,10 +2,11 @@
 
     python -m tools.weights [NAME …] [--seeds 0 1 2]
 
-The recipes below were chosen on 5,000 held-out training images (`experiments/results/recipes.csv`). Every network is
-then trained on all training images with seed 0, declared here before its first training, and the weights of the last
-epoch are shipped, whatever they score. Seeds 1 and 2 are trained to see how much chance there is in that score. The
-test set is read once for each. A training that was stopped goes on where it was; one that is done is not repeated.
+Recipes are compared on held-out training images (`experiments/results/recipes.csv`; `book/networks.md` says where a
+test set was read before the recipe was settled). Every network is then trained on all training images with seed 0,
+declared here before its first training, and the weights of the last epoch are shipped, whatever they score. Seeds 1 and
+2 are trained to see how much chance there is in that score. Each training is evaluated once. One that was stopped goes
+on where it was; one that is done is not repeated.
 """
 
 from __future__ import annotations
