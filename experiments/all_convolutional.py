@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 from torch import nn
 
@@ -31,6 +32,16 @@ from cnnlib.data import sets
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import conv_norm, costs, drawn
 from experiments.rates import outcome
+from experiments.verdicts import (
+    HOLDS,
+    Verdict,
+    all_of,
+    holds_if,
+    means_in_order,
+    percent,
+    ranges_in_order,
+    rows_of_seeds,
+)
 
 IMAGES, EPOCHS, BATCH, LR = 10_000, 10, 128, 0.1
 CHANNELS = (16, 32)
@@ -88,6 +99,48 @@ def measure(setting: Row, folder: Path) -> list[Row]:
         lambda: fit(model, data, seed=seed, epochs=EPOCHS, lr=LR, batch_size=BATCH, folder=folder), data, "test"
     )
     return [{**costs(model, data.train[0].shape[1:]), **scores}]
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions by the test errors, and the last by the training losses too."""
+
+    def rows(stages: str, head: str = HEADS[0]) -> list[dict[str, str]]:
+        return rows_of_seeds("all_convolutional", {"stages": stages, "head": head})
+
+    def errors(stages: str, head: str = HEADS[0]) -> list[float]:
+        return [float(row["test_error"]) for row in rows(stages, head)]
+
+    def loss(stages: str, head: str) -> float:
+        return mean(float(row["train_losses"].split(" ")[-1]) for row in rows(stages, head))
+
+    pooled, strided = errors("ConvPool"), errors("All")
+    model_c, strided_c = errors("model C"), errors("strided C")
+    heads = {name: [errors(name, head) for head in HEADS] for name in ("ConvPool", "All")}
+    losses = {name: [loss(name, head) for head in HEADS] for name in heads}
+    return [
+        Verdict(
+            "at equal parameters pooling is no better than stride",
+            holds_if(ranges_in_order(pooled, strided) != HOLDS),
+            f"{percent(pooled)} and {percent(strided)} %",
+        ),
+        Verdict(
+            "a stride in place of pooling, with nothing added, loses",
+            means_in_order(model_c, strided_c),
+            f"{percent(strided_c)} against {percent(model_c)} %",
+        ),
+        Verdict(
+            "the fully connected head has the higher test error",
+            all_of(means_in_order(average, full) for average, full in heads.values()),
+            "; ".join(
+                f"{name} {percent(full)} against {percent(average)} %" for name, (average, full) in heads.items()
+            ),
+        ),
+        Verdict(
+            "and the lower training loss",
+            holds_if(all(full < average for average, full in losses.values())),
+            "; ".join(f"{name} {full:.2f} against {average:.2f}" for name, (average, full) in losses.items()),
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import torch
 from torch import nn
@@ -39,6 +40,7 @@ from cnnlib.evaluate import evaluate, unit_floats
 from cnnlib.models import plain_network, residual_network
 from experiments import harness
 from experiments.harness import Row, append, done, first, fit, provenance, run_missing
+from experiments.verdicts import Verdict, holds_if, over_seeds, ranges_in_order
 
 IMAGES, EPOCHS, BATCH = 25_000, 20, 128
 NETWORKS = {"plain": plain_network, "residual": residual_network}
@@ -128,6 +130,56 @@ def measure(setting: Row, folder: Path) -> list[Row]:
             "seconds": round(row["seconds"]),
         }
         for row in history
+    ]
+
+
+def least_products(depth: int) -> list[float]:
+    """Return, for each epoch noted, the least norm of gradient times norm of weights among a plain network's layers.
+
+    It is the mean over the seeds.
+    """
+    rows = harness.read(harness.RESULTS / "degradation_layers.csv")
+    return [
+        mean(
+            min(
+                float(row["gradient_norm"]) * float(row["weight_norm"])
+                for row in rows
+                if (row["network"], row["depth"], row["seed"], row["epoch"])
+                == ("plain", str(depth), str(seed), str(epoch))
+            )
+            for seed in (0, 1, 2)
+        )
+        for epoch in (0, *NOTED)
+    ]
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions."""
+    loss = {
+        (network, depth): over_seeds(
+            "degradation", {"network": network, "depth": depth, "epoch": EPOCHS}, "clean_train_loss"
+        )
+        for network in NETWORKS
+        for depth in (20, 44)
+    }
+    told = {key: f"{mean(values):.3f} ({min(values):.3f}–{max(values):.3f})" for key, values in loss.items()}
+    ratios = [deep / shallow for deep, shallow in zip(least_products(44), least_products(20), strict=True)]
+    return [
+        Verdict(
+            "the plain network of 44 layers ends with a larger training loss than that of 20",
+            ranges_in_order(loss["plain", 20], loss["plain", 44]),
+            f"{told['plain', 44]} against {told['plain', 20]}",
+        ),
+        Verdict(
+            "with residuals the one of 44 has no larger one",
+            ranges_in_order(loss["residual", 44], loss["residual", 20]),
+            f"{told['residual', 44]} against {told['residual', 20]}",
+        ),
+        Verdict(
+            "vanishing gradients are not the cause: the weakest layer of 44 moves at least a tenth as fast",
+            holds_if(min(ratios) >= 0.1),
+            f"ratios after 0, 1, 5, 10 and 20 epochs: {', '.join(f'{ratio:.2g}' for ratio in ratios)}",
+        ),
     ]
 
 

@@ -22,6 +22,7 @@ in the other order.
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 from torch import nn
@@ -30,6 +31,7 @@ from cnnlib.data import sets
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import Local2d, costs, drawn
 from experiments.rates import HELD_OUT, at_best_rates, held_out, outcome
+from experiments.verdicts import Verdict, holds_if, over_seeds, percent, share
 
 BATCH, RATES = 64, (0.0003, 0.001, 0.003)
 EPOCHS = {300: 80, 1000: 30, 5000: 10, 20_000: 4}  # by number of images
@@ -110,6 +112,58 @@ def measure(setting: Row, folder: Path) -> list[Row]:
     """Return the row of one network, number of images and seed on the test set."""
     data = first(held_out(sets.load(setting["data"]), HELD_OUT)[1], setting["images"])
     return trained(setting, permuted(data) if setting["pixels"] == "permuted" else data, "test", setting["seed"])
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions by the mean test errors."""
+
+    def errors(data: str, network: str, images: int, pixels: str = "in place") -> list[float]:
+        where = {"data": data, "network": network, "images": images, "pixels": pixels}
+        return over_seeds("dense", where, "test_error")
+
+    def lead(data: str, images: int) -> float:
+        means = {name: mean(errors(data, name, images)) for name in NETWORKS}
+        return min(means[name] for name in NETWORKS[1:]) - means["convolutional"]
+
+    leads = {data: [lead(data, n) for n in EPOCHS] for data in IMAGES}
+    between = [
+        mean(errors(data, "convolutional", n))
+        < mean(errors(data, "local, equal macs", n))
+        < mean(errors(data, "full, equal macs", n))
+        for data in IMAGES
+        for n in EPOCHS
+    ]
+    scrambled = {
+        data: [errors(data, name, CHOSEN_ON, "permuted") for name in ("convolutional", "full, equal macs")]
+        for data in IMAGES
+    }
+    same = [
+        max(min(a), min(b)) <= min(max(a), max(b))
+        for data in IMAGES
+        for name in ("full, equal parameters", "full, equal macs")
+        for a, b in [(errors(data, name, CHOSEN_ON), errors(data, name, CHOSEN_ON, "permuted"))]
+    ]
+    return [
+        Verdict(
+            "the convolutional network has the least error at every number of images",
+            holds_if(all(lead > 0 for of_data in leads.values() for lead in of_data)),
+            "; ".join(f"{data} ahead by {', '.join(f'{100 * v:.1f}' for v in of)}" for data, of in leads.items()),
+        ),
+        Verdict(
+            "it leads most with few images",
+            holds_if(all(of_data[0] == max(of_data) for of_data in leads.values())),
+            f"numbers of images: {', '.join(f'{n:,}' for n in EPOCHS)}",
+        ),
+        Verdict(
+            "without sharing lies between the other two at equal multiply–adds", holds_if(all(between)), share(between)
+        ),
+        Verdict(
+            "on permuted pixels the convolutional network is no better than the fully connected one",
+            holds_if(all(mean(full) <= mean(convolutional) for convolutional, full in scrambled.values())),
+            "; ".join(f"{data} {percent(a)} and {percent(b)}" for data, (a, b) in scrambled.items()),
+        ),
+        Verdict("control: to a fully connected network the permutation is nothing", holds_if(all(same)), share(same)),
+    ]
 
 
 def main() -> None:

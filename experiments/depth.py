@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from cnnlib.data import sets, tensors
 from cnnlib.evaluate import evaluate, in_use
 from experiments.harness import Row, fit, run_missing
 from experiments.networks import drawn
+from experiments.verdicts import Verdict, holds_if, over_seeds
 
 HEIGHT, WIDTH, CHANNELS = 8, 32, 16
 TRAIN, TEST, EPOCHS, BATCH, LR = 10_000, 4000, 3, 64, 0.003
@@ -111,6 +113,47 @@ def measure(setting: Row, folder: Path) -> list[Row]:
             "test_accuracy": f"{evaluate(model, images, labels, precision='bfloat16').accuracy:.4f}",
             "cpu_seconds": round(time.process_time() - start, 1),
         }
+    ]
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions; the place of the step is in the last column of the second."""
+
+    def column(size: int, depth: int, name: str) -> list[float]:
+        return over_seeds("depth", {"object": size, "depth": depth}, name)
+
+    below = [a for size in OBJECTS for d in DEPTHS if 2 * d + 1 < size for a in column(size, d, "test_accuracy")]
+    at = {size: mean(column(size, size // 2, "test_accuracy")) for size in OBJECTS}
+    step = {size: [2 * d + 1 for d in DEPTHS if mean(column(size, d, "test_accuracy")) > 0.95][:1] for size in OBJECTS}
+    before, after = (
+        {d: mean(v for size in OBJECTS for v in column(size, d, name)) for d in DEPTHS}
+        for name in ("effective_field_untrained", "effective_field")
+    )
+    covering = [size // 2 for size in OBJECTS]
+    return [
+        Verdict(
+            "with a receptive field smaller than the object a network can only guess",
+            holds_if(all(abs(a - 0.5) <= 0.025 for a in below)),
+            f"{100 * min(below):.1f} to {100 * max(below):.1f} % of the answers right",
+        ),
+        Verdict(
+            "the first field that covers the object is enough: above 95 %",
+            holds_if(all(a > 0.95 for a in at.values())),
+            "; ".join(
+                f"{size} wide: {100 * a:.1f} %, above 95 from field {step[size][0] if step[size] else '—'} on"
+                for size, a in at.items()
+            ),
+        ),
+        Verdict(
+            "before training the effective field is smaller than the receptive field",
+            holds_if(all(before[d] < 2 * d + 1 for d in DEPTHS)),
+            ", ".join(f"{before[d]:.1f} of {2 * d + 1}" for d in DEPTHS),
+        ),
+        Verdict(
+            "where the field just covers the object, training widens the effective one",
+            holds_if(all(after[d] > before[d] for d in covering)),
+            ", ".join(f"{before[d]:.1f} to {after[d]:.1f}" for d in covering),
+        ),
     ]
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ from cnnlib.features import hog, sift
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import conv_norm, drawn
 from experiments.rates import HELD_OUT, held_out
+from experiments.verdicts import Verdict, holds_if, over_seeds, share
 
 POOL, BATCH, LR, RATES = 25_000, 64, 0.05, (0.0001, 0.001, 0.01)
 EPOCHS = {300: 80, 1000: 40, 5000: 20, 20_000: 10}  # by number of images
@@ -134,6 +136,33 @@ def measure(setting: Row, folder: Path) -> list[Row]:
     else:
         train, out, test = learned(setting, chosen)
     return [classify(train, out, test, seed)]
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions by the mean test errors."""
+
+    def errors(data: str, features: str, images: int) -> float:
+        return mean(over_seeds("features", {"data": data, "features": features, "images": images}, "test_error"))
+
+    def learned_less(data: str, images: int) -> list[bool]:
+        return [errors(data, "trained network", images) < errors(data, hand, images) for hand in ("hog", "sift")]
+
+    few = [not less for data in ("mnist", "cifar10") for less in learned_less(data, 300)]
+    many = [*learned_less("mnist", 20_000), *learned_less("cifar10", 20_000), *learned_less("cifar10", 5000)]
+    drawn_less = [
+        errors(data, "untrained network", n) < errors(data, "pixels", n)
+        for data in ("mnist", "cifar10")
+        for n in EPOCHS
+    ]
+    return [
+        Verdict("with 300 images HOG and SIFT beat learned features", holds_if(all(few)), share(few)),
+        Verdict(
+            "with 20,000 images, and on CIFAR-10 from 5,000 on, learned features beat both",
+            holds_if(all(many)),
+            share(many),
+        ),
+        Verdict("features of an untrained network beat pixels", holds_if(all(drawn_less)), share(drawn_less)),
+    ]
 
 
 if __name__ == "__main__":

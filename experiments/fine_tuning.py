@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 from torch import nn
@@ -40,6 +41,7 @@ from cnnlib.evaluate import evaluate
 from cnnlib.models.pattern import pattern
 from experiments.harness import Row, fit, run_missing, runs
 from experiments.rates import at_best_rates, outcome
+from experiments.verdicts import Verdict, holds_if, means_in_order, over_seeds, percent, share
 
 IMAGES, STEPS, LONGER, BATCH, HELD_OUT = (10, 30, 100, 300, 1000), 300, 1200, 50, 2500
 RATES = (0.0003, 0.001, 0.003, 0.01)
@@ -138,6 +140,50 @@ def measure_rate(setting: Row, folder: Path) -> list[Row]:
 def measure(setting: Row, folder: Path) -> list[Row]:
     """Return the row of one start, way, number of images and seed on the test set."""
     return tuned(setting, setting["seed"], "test", folder)
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions by the test errors."""
+
+    def errors(start: str, trained: str, images: int, steps: int = STEPS) -> list[float]:
+        where = {"start": start, "trained": trained, "images": images, "steps": steps}
+        return over_seeds("fine_tuning", where, "test_error")
+
+    def gain(start: str, trained: str, images: int, steps: int = STEPS) -> float:
+        return mean(errors("none", trained, images, steps)) - mean(errors(start, trained, images, steps))
+
+    wins = [
+        max(errors("labels", trained, n)) < min(errors("none", "all", n))
+        for n in (10, 30, 100)
+        for trained in ("all", "linear")
+    ]
+    everything, linear = errors("labels", "all", 1000), errors("labels", "linear", 1000)
+    gains = {n: gain("labels", "all", n) for n in IMAGES}
+    longer = gain("labels", "all", 1000, LONGER)
+    shuffled = [gain("shuffled", trained, n) for n in IMAGES for trained in ("all", "linear")]
+    return [
+        Verdict("with 10 to 100 images a class, learned features win over scratch", holds_if(all(wins)), share(wins)),
+        Verdict(
+            "with 1,000, training all layers beats the linear layer alone",
+            means_in_order(everything, linear),
+            f"{percent(everything)} against {percent(linear)} %",
+        ),
+        Verdict(
+            "the gain over scratch shrinks from 100 images a class to 1,000",
+            holds_if(gains[1000] < gains[100]),
+            f"points by number of images: {', '.join(f'{100 * g:.1f}' for g in gains.values())}",
+        ),
+        Verdict(
+            "with 1,000 it is smaller after four times the steps",
+            holds_if(longer < gains[1000]),
+            f"{100 * gains[1000]:.1f} and {100 * longer:.1f} points",
+        ),
+        Verdict(
+            "control: shuffled labels gain at most 2 points",
+            holds_if(max(shuffled) <= 0.02),
+            f"{100 * min(shuffled):.1f} to {100 * max(shuffled):.1f} points",
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 from torch import nn
 
@@ -35,6 +36,7 @@ from cnnlib.models.vit import vit_cifar
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import costs
 from experiments.rates import HELD_OUT, at_best_rates, held_out, outcome
+from experiments.verdicts import Verdict, all_of, holds_if, over_seeds, percent, ranges_in_order
 
 HYBRID = partial(coatnet, image_size=32, widths=(32, 40, 48, 64, 64), depths=(3, 2, 2, 2, 1), strides=(1, 2, 2, 1, 1))
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -81,6 +83,29 @@ def measure(setting: Row, folder: Path) -> list[Row]:
     """Return the row of one network, number of images and seed on the test set."""
     data = first(held_out(sets.load("cifar10"), HELD_OUT)[1], setting["images"])
     return trained(setting, data, EPOCHS[setting["images"]], setting["seed"], "test", folder)
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions by the test errors."""
+    found = {
+        n: {name: over_seeds("hybrid", {"network": name, "images": n}, "test_error") for name in NETWORKS}
+        for n in EPOCHS
+    }
+    gaps = {n: mean(of["vit"]) - mean(of["resnet20"]) for n, of in found.items()}
+    told = "; ".join(f"{n:,} images: {100 * gap:.1f} points" for n, gap in gaps.items())
+    least = all_of(ranges_in_order(of["hybrid"], of[other]) for of in found.values() for other in ("resnet20", "vit"))
+    return [
+        Verdict("with 2,500 images the transformer errs at least 5 points more", holds_if(gaps[2500] >= 0.05), told),
+        Verdict("with 12,500 that gap is smaller", holds_if(gaps[12_500] < gaps[2500]), told),
+        Verdict(
+            "the hybrid errs least at both numbers",
+            least,
+            "; ".join(
+                f"{n:,}: " + ", ".join(f"{name} {percent(values)}" for name, values in of.items())
+                for n, of in found.items()
+            ),
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from cnnlib.data import sets
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import conv_norm, costs, drawn
 from experiments.rates import outcome
+from experiments.verdicts import Verdict, over_seeds, percent, ranges_in_order
 
 IMAGES, EPOCHS, BATCH, LR = 20_000, 10, 128, 0.1
 CHANNELS, WIDER = 24, 32  # 27 · 32² is 98 % of 49 · 24²
@@ -80,6 +81,27 @@ def measure(setting: Row, folder: Path) -> list[Row]:
         lambda: fit(model, data, seed=seed, epochs=EPOCHS, lr=LR, batch_size=BATCH, folder=folder), data, "test"
     )
     return [{**costs(model, data.train[0].shape[1:]), **scores}]
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions by the test errors."""
+    seven, three, linear = (
+        over_seeds("kernel_sizes", {"block": block}, "test_error")
+        for block in ("one 7x7", "three 3x3", "three 3x3 linear")
+    )
+    return [
+        Verdict(
+            "three 3 × 3 with ReLUs between beat one 7 × 7",
+            ranges_in_order(three, seven),
+            f"{percent(three)} against {percent(seven)} %",
+        ),
+        Verdict(
+            "without the ReLUs they do not",
+            ranges_in_order(seven, linear),
+            f"{percent(linear)} against {percent(seven)} %",
+        ),
+        Verdict("the ReLUs help", ranges_in_order(three, linear), f"{percent(three)} against {percent(linear)} %"),
+    ]
 
 
 if __name__ == "__main__":

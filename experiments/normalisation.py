@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 from torch import nn
 
@@ -28,6 +29,7 @@ from cnnlib.data import sets
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import LocalContrast, LocalResponse, drawn
 from experiments.rates import HELD_OUT, at_best_rates, held_out, outcome
+from experiments.verdicts import Verdict, holds_if, percent, ranges_in_order, rows_of_seeds
 
 IMAGES, EPOCHS, BATCH = 10_000, 8, 128
 RATES = (0.01, 0.03, 0.1, 0.3)
@@ -75,6 +77,27 @@ def measure_rate(setting: Row, folder: Path) -> list[Row]:
 def measure(setting: Row, folder: Path) -> list[Row]:
     """Return the row of one seed on the test set."""
     return trained(setting, images()[1], "test", setting["seed"])
+
+
+def verdicts() -> list[Verdict]:
+    """Judge the predictions."""
+    found = {name: rows_of_seeds("normalisation", {"normalisation": name}) for name in NORMALISATIONS}
+    none, response = ([float(row["test_error"]) for row in found[name]] for name in ("none", "local response"))
+    first_losses = {
+        name: mean(float(row["train_losses"].split(" ")[0]) for row in rows) for name, rows in found.items()
+    }
+    return [
+        Verdict(
+            "response normalisation lowers the error",
+            ranges_in_order(response, none),
+            f"{percent(response)} against {percent(none)} % without",
+        ),
+        Verdict(
+            "batch norm has the smallest training loss after the first epoch",
+            holds_if(min(first_losses, key=lambda name: first_losses[name]) == "batch"),
+            ", ".join(f"{name} {loss:.2f}" for name, loss in first_losses.items()),
+        ),
+    ]
 
 
 def main() -> None:
