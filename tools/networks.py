@@ -5,7 +5,7 @@ No weight is drawn: the networks are built on torch's meta device, and `cnnlib.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from torch import nn
 from cnnlib import models, shapes, weights
 from cnnlib.models.trace import trace
 from tools.book import ROOT
+from tools.tables import fill, markdown
 
 PAGE = ROOT / "book" / "networks.md"
 NETWORKS: list[tuple[str, str, Callable[[], nn.Module], tuple[int, int, int]]] = [
@@ -74,21 +75,10 @@ def shipped() -> str:
     return markdown(head, lines)
 
 
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a table whose first column is text and whose others are numbers."""
-    ruler = [":--", *["--:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ruler, *lines))
-
-
-def write() -> None:
-    """Put both tables between their marks on the page."""
-    text = PAGE.read_text("utf-8")
-    for mark, table in (("networks", networks()), ("weights", shipped())):
-        begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->\n"
-        before, rest = text.split(begin)
-        text = f"{before}{begin}\n{table}\n\n{end}{rest.split(end)[1]}"
-    PAGE.write_text(text, "utf-8")
+def contents() -> dict[str, str]:
+    """Return both tables by the marks between which they stand on the page."""
+    return {"networks": networks(), "weights": shipped()}
 
 
 if __name__ == "__main__":
-    write()
+    fill(PAGE, contents())

@@ -1,0 +1,28 @@
+"""Tables that tools write between marks on the pages of the book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], *, texts: int = 1) -> str:
+    """Return a table; its first `texts` columns are text, the others numbers.
+
+    >>> print(markdown(["net", "layers"], [["VGG", "16"]]))
+    | net | layers |
+    | :-- | --: |
+    | VGG | 16 |
+    """
+    ruler = [":--"] * texts + ["--:"] * (len(head) - texts)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ruler, *lines))
+
+
+def fill(page: Path, contents: Mapping[str, str]) -> None:
+    """Put each text between its marks on the page, ``<!-- name -->`` and ``<!-- end of name -->``."""
+    text = page.read_text("utf-8")
+    for name, content in contents.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{content}\n\n{end}{rest.split(end)[1]}"
+    page.write_text(text, "utf-8")
