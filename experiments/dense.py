@@ -31,7 +31,7 @@ from cnnlib.data import sets
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import Local2d, costs, drawn
 from experiments.rates import HELD_OUT, at_best_rates, held_out, outcome
-from experiments.verdicts import Verdict, holds_if, over_seeds, percent, share
+from experiments.verdicts import DATA, Verdict, holds_if, over_seeds, percent, points, share
 
 BATCH, RATES = 64, (0.0001, 0.0003, 0.001, 0.003, 0.01)
 EPOCHS = {300: 80, 1000: 30, 5000: 10, 20_000: 4}  # by number of images
@@ -147,12 +147,12 @@ def verdicts() -> list[Verdict]:
         Verdict(
             "the convolutional network has the least error at every number of images",
             holds_if(all(lead > 0 for of_data in leads.values() for lead in of_data)),
-            "; ".join(f"{data} ahead by {', '.join(f'{100 * v:.1f}' for v in of)}" for data, of in leads.items()),
+            "; ".join(f"{DATA[data]}: ahead of the next by {points(of_data)}" for data, of_data in leads.items()),
         ),
         Verdict(
             "it leads most with few images",
             holds_if(all(of_data[0] == max(of_data) for of_data in leads.values())),
-            f"numbers of images: {', '.join(f'{n:,}' for n in EPOCHS)}",
+            "; ".join(f"{DATA[data]}: most with {list(EPOCHS)[of.index(max(of))]:,}" for data, of in leads.items()),
         ),
         Verdict(
             "without sharing lies between the other two at equal multiply–adds", holds_if(all(between)), share(between)
@@ -160,7 +160,7 @@ def verdicts() -> list[Verdict]:
         Verdict(
             "on permuted pixels the convolutional network is no better than the fully connected one",
             holds_if(all(mean(full) <= mean(convolutional) for convolutional, full in scrambled.values())),
-            "; ".join(f"{data} {percent(a)} and {percent(b)}" for data, (a, b) in scrambled.items()),
+            "; ".join(f"{DATA[data]} {percent(a)} and {percent(b)}" for data, (a, b) in scrambled.items()),
         ),
         Verdict("control: to a fully connected network the permutation is nothing", holds_if(all(same)), share(same)),
     ]

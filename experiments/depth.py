@@ -124,7 +124,8 @@ def verdicts() -> list[Verdict]:
 
     below = [a for size in OBJECTS for d in DEPTHS if 2 * d + 1 < size for a in column(size, d, "test_accuracy")]
     at = {size: mean(column(size, size // 2, "test_accuracy")) for size in OBJECTS}
-    step = {size: [2 * d + 1 for d in DEPTHS if mean(column(size, d, "test_accuracy")) > 0.95][:1] for size in OBJECTS}
+    enough = {size: [2 * d + 1 for d in DEPTHS if mean(column(size, d, "test_accuracy")) > 0.95] for size in OBJECTS}
+    step = {size: f"above 95 from {fields[0]} on" if fields else "never above 95" for size, fields in enough.items()}
     before, after = (
         {d: mean(v for size in OBJECTS for v in column(size, d, name)) for d in DEPTHS}
         for name in ("effective_field_untrained", "effective_field")
@@ -139,10 +140,7 @@ def verdicts() -> list[Verdict]:
         Verdict(
             "the first field that covers the object is enough: above 95 %",
             holds_if(all(a > 0.95 for a in at.values())),
-            "; ".join(
-                f"{size} wide: {100 * a:.1f} %, above 95 from field {step[size][0] if step[size] else '—'} on"
-                for size, a in at.items()
-            ),
+            "; ".join(f"{size} wide: {100 * a:.1f} %, {step[size]}" for size, a in at.items()),
         ),
         Verdict(
             "before training the effective field is smaller than the receptive field",

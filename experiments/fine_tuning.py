@@ -41,7 +41,7 @@ from cnnlib.evaluate import evaluate
 from cnnlib.models.pattern import pattern
 from experiments.harness import Row, fit, run_missing, runs
 from experiments.rates import at_best_rates, outcome
-from experiments.verdicts import Verdict, holds_if, means_in_order, over_seeds, percent, share
+from experiments.verdicts import Verdict, holds_if, means_in_order, over_seeds, percent, points, share
 
 IMAGES, STEPS, LONGER, BATCH, HELD_OUT = (10, 30, 100, 300, 1000), 300, 1200, 50, 2500
 RATES = (0.0003, 0.001, 0.003, 0.01)
@@ -171,17 +171,17 @@ def verdicts() -> list[Verdict]:
         Verdict(
             "the gain over scratch shrinks from 100 images a class to 1,000",
             holds_if(gains[1000] < gains[100]),
-            f"points by number of images: {', '.join(f'{100 * g:.1f}' for g in gains.values())}",
+            f"points by number of images: {points(gains.values())}",
         ),
         Verdict(
             "with 1,000 it is smaller after four times the steps",
             holds_if(longer < gains[1000]),
-            f"{100 * gains[1000]:.1f} and {100 * longer:.1f} points",
+            f"{points([gains[1000]])} and {points([longer])} points",
         ),
         Verdict(
             "control: shuffled labels gain at most 2 points",
             holds_if(max(shuffled) <= 0.02),
-            f"{100 * min(shuffled):.1f} to {100 * max(shuffled):.1f} points",
+            f"{points([min(shuffled)])} to {points([max(shuffled)])} points",
         ),
     ]
 

@@ -36,7 +36,7 @@ from cnnlib.models.vit import vit_cifar
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import costs
 from experiments.rates import HELD_OUT, at_best_rates, held_out, outcome
-from experiments.verdicts import Verdict, all_of, holds_if, over_seeds, percent, ranges_in_order
+from experiments.verdicts import Verdict, all_of, holds_if, over_seeds, percent, points, ranges_in_order
 
 HYBRID = partial(coatnet, image_size=32, widths=(32, 40, 48, 64, 64), depths=(3, 2, 2, 2, 1), strides=(1, 2, 2, 1, 1))
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -92,7 +92,7 @@ def verdicts() -> list[Verdict]:
         for n in EPOCHS
     }
     gaps = {n: mean(of["vit"]) - mean(of["resnet20"]) for n, of in found.items()}
-    told = "; ".join(f"{n:,} images: {100 * gap:.1f} points" for n, gap in gaps.items())
+    told = "; ".join(f"{n:,} images: {points([gap])} points" for n, gap in gaps.items())
     least = all_of(ranges_in_order(of["hybrid"], of[other]) for of in found.values() for other in ("resnet20", "vit"))
     return [
         Verdict("with 2,500 images the transformer errs at least 5 points more", holds_if(gaps[2500] >= 0.05), told),

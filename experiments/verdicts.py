@@ -14,6 +14,7 @@ from experiments import harness
 from experiments.harness import Row
 
 HOLDS, REFUTED, UNDECIDED = "holds", "refuted", "undecided"
+DATA = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
 
 
 class Verdict(NamedTuple):
@@ -85,6 +86,15 @@ def percent(values: Sequence[float]) -> str:
     """
     low, middle, high = (f"{100 * value:.1f}" for value in (min(values), mean(values), max(values)))
     return f"{middle} ({low}–{high})"
+
+
+def points(values: Iterable[float]) -> str:
+    """Return differences of fractions as text, in points of a hundred.
+
+    >>> points([0.012, -0.1])
+    '1.2, −10.0'
+    """
+    return ", ".join(f"{100 * value:.1f}".replace("-", "−") for value in values)
 
 
 def share(found: Sequence[bool]) -> str:

@@ -40,7 +40,8 @@ def curves(
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     if not 1 <= len(names) <= len(LOOKS) or not all(panels.values()):
         raise ValueError(f"panels has the lines {names}; expected 1 to {len(LOOKS)}, and at least one in each panel")
-    rows = -(-len(names) // 3)
+    columns = 3 if max(map(len, names)) <= 20 else 2
+    rows = -(-len(names) // columns)
     fig, axes = new(len(panels), width=7.0, height=3.1 + 0.25 * rows)
     for ax, (title, lines) in zip(axes[0], panels.items(), strict=True):
         for name, points in lines.items():
@@ -48,7 +49,7 @@ def curves(
         ax.set(xscale=x_scale, yscale=y_scale, xlabel=x)
         ax.set_title(title, loc="left")
         if y_scale == "log":
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 6, 8)))
             ax.yaxis.set_minor_locator(NullLocator())
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         if ticks:
@@ -57,7 +58,7 @@ def curves(
             ax.set_xticks(list(ticks), [f"{tick:,}" for tick in ticks])
     axes[0, 0].set_ylabel(y)
     handles = {label: line for ax in axes[0] for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=3, frameon=False)
+    fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=columns, frameon=False)
     return fig
 
 
