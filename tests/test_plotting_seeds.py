@@ -28,6 +28,13 @@ def test_lines_are_means_and_bands_are_ranges():
     assert [label.get_text() for label in left.get_xticklabels()] == ["1", "10"]
 
 
+def test_panels_may_share_a_scale():
+    left, right = curves(PANELS, x="", y="", share_y=True).axes
+    assert left.get_ylim() == right.get_ylim()
+    assert left.get_ylim()[0] < 1
+    assert left.get_ylim()[1] > 8
+
+
 def test_a_long_line_has_few_marks():
     (ax,) = curves({"": {"loss": {epoch: [1 / epoch] for epoch in range(1, 21)}}}, x="epoch", y="loss").axes
     assert ax.lines[0].get_markevery() == 4

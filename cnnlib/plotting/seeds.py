@@ -25,11 +25,13 @@ def curves(
     x_scale: str = "linear",
     y_scale: str = "linear",
     ticks: Sequence[float] | None = None,
+    share_y: bool = False,
 ) -> Figure:
     """Draw, for each titled panel, lines through the means of the seeds, in a band from the least to the largest.
 
-    `x` and `y` name the axes; `ticks` are the labelled places on the first. Lines of one name look alike in all panels.
-    Raises ValueError for other scales than "linear" and "log", more lines than can be told apart, and empty panels.
+    `x` and `y` name the axes; `ticks` are the labelled places on the first. With `share_y` all panels have one scale.
+    Lines of one name look alike in all panels. Raises ValueError for other scales than "linear" and "log", more lines
+    than can be told apart, and empty panels.
 
     >>> fig = curves({"errors": {"a": {1: [3, 5], 2: [2, 4]}}}, x="images", y="error, %")
     >>> fig.axes[0].lines[0].get_ydata().tolist()
@@ -56,6 +58,10 @@ def curves(
             ax.xaxis.set_major_locator(FixedLocator(list(ticks)))
             ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xticks(list(ticks), [f"{tick:,}" for tick in ticks])
+    if share_y:
+        low, high = zip(*(ax.get_ylim() for ax in axes[0]), strict=True)
+        for ax in axes[0]:
+            ax.set_ylim(min(low), max(high))
     axes[0, 0].set_ylabel(y)
     handles = {label: line for ax in axes[0] for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=columns, frameon=False)

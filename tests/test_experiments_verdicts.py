@@ -1,0 +1,119 @@
+"""Predictions are judged by their rules, and the page of experiments tells what came out."""
+
+import re
+
+import pytest
+from PIL import Image
+
+from cnnlib.files import write_csv
+from experiments import harness, verdicts
+from experiments.harness import append, read
+from experiments.verdicts import HOLDS, REFUTED, UNDECIDED
+from tools import experiments
+from tools.tables import fill
+
+COMMITTED = harness.RESULTS
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A folder of results for a test to fill."""
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setenv("CNNLIB_RUNS", str(tmp_path / "runs"))
+    return tmp_path
+
+
+def test_three_seeds_are_found_where_they_are_asked_for(results):
+    rows = [{"net": net, "images": 10, "seed": s, "error": s / 10} for net in ("a", "b") for s in (2, 0, 1)]
+    append(results / "tried.csv", rows)
+    assert verdicts.over_seeds("tried", {"net": "a", "images": 10}, "error") == [0.0, 0.1, 0.2]
+    with pytest.raises(ValueError, match=r"tried.csv has seeds .*'1', '2', '2'\] where \{'images': 10\}"):
+        verdicts.over_seeds("tried", {"images": 10}, "error")
+    with pytest.raises(ValueError, match=r"has seeds \[\] where .*; expected 0, 1 and 2"):
+        verdicts.over_seeds("tried", {"net": "c"}, "error")
+
+
+def test_means_decide_or_ranges_do():
+    apart, near, overlapping = [1, 2], [3, 4], [2, 3.5]
+    assert verdicts.means_in_order(apart, near) == verdicts.means_in_order(apart, overlapping) == HOLDS
+    assert verdicts.means_in_order(near, near) == verdicts.means_in_order(near, apart) == REFUTED
+    assert verdicts.ranges_in_order(apart, near) == HOLDS
+    assert verdicts.ranges_in_order(near, apart) == REFUTED
+    assert verdicts.ranges_in_order(apart, overlapping) == verdicts.ranges_in_order(overlapping, near) == UNDECIDED
+    assert verdicts.all_of([HOLDS, HOLDS]) == HOLDS
+
+
+def features(row):
+    learned = 0.6 if row["images"] == "300" else 0.3
+    errors = {"pixels": 0.9, "untrained network": 0.8, "hog": 0.5, "sift": 0.5, "trained network": learned}
+    return {"test_error": errors[row["features"]]}
+
+
+def dense(row):
+    conv = {"300": 0.1, "1000": 0.12}.get(row["images"], 0.15) if row["pixels"] == "in place" else 0.5
+    errors = {"convolutional": conv, "local, equal macs": 0.2, "full, equal macs": 0.3}
+    return {"test_error": errors.get(row["network"], 0.4)}
+
+
+def depth(row):
+    field = int(row["field"])
+    answers = 1.0 if field >= int(row["object"]) else 0.5
+    return {"test_accuracy": answers, "effective_field_untrained": field - 1, "effective_field": field}
+
+
+def kernel_sizes(row):
+    return {"test_error": {"one 7x7": 0.3, "three 3x3": 0.2}.get(row["block"], 0.4)}
+
+
+def all_convolutional(row):
+    dense_head = row["head"] == "fully connected"
+    error = {"All": 0.2, "ConvPool": 0.3, "model C": 0.2, "strided C": 0.3}[row["stages"]]
+    return {"test_error": error + 0.1 * dense_head, "train_losses": "2 0.1" if dense_head else "2 0.2"}
+
+
+def normalisation(row):
+    error = 0.2 if row["normalisation"] == "none" else 0.1
+    return {"test_error": error, "train_losses": "1 0" if row["normalisation"] == "batch" else "2 0"}
+
+
+def fine_tuning(row):
+    many, longer = row["images"] == "1000", row["steps"] == "1200"
+    scratch = 0.25 if longer else 0.4 if many else 0.5
+    learned = 0.19 if many and row["trained"] == "all" else 0.2
+    return {"test_error": learned if row["start"] == "labels" else scratch}
+
+
+AS_PREDICTED = {
+    made.__name__: made
+    for made in (features, dense, depth, kernel_sizes, all_convolutional, normalisation, fine_tuning)
+}
+
+
+@pytest.mark.parametrize("name", experiments.JUDGED)
+def test_results_as_predicted_hold_and_the_opposite_does_not(name, results):
+    rows = read(COMMITTED / f"{name}.csv")
+    write_csv(results / f"{name}.csv", list(rows[0]), [{**row, **AS_PREDICTED[name](row)} for row in rows])
+    assert {verdict.outcome for verdict in experiments.JUDGED[name]()} == {HOLDS}
+    for row in rows:
+        made = AS_PREDICTED[name](row)
+        row |= {key: 0.9 - value for key, value in made.items() if not isinstance(value, str)}
+    write_csv(results / f"{name}.csv", list(rows[0]), rows)
+    assert REFUTED in {verdict.outcome for verdict in experiments.JUDGED[name]()}
+
+
+def test_the_page_is_up_to_date(tmp_path):
+    text, page = experiments.PAGE.read_text("utf-8"), tmp_path / "experiments.md"
+    page.write_text(re.sub(r"holds|refuted|undecided", "unknown", text), "utf-8")
+    fill(page, experiments.contents())
+    for name, table in experiments.contents().items():
+        assert f"<!-- {name} -->\n\n{table}\n\n<!-- end of {name} -->\n" in text
+        assert table in page.read_text("utf-8")
+    assert set(re.findall(r"<!-- (\w+) -->", text)) == set(experiments.contents())
+
+
+def test_the_pictures_are_drawn_with_the_committed_numbers():
+    text = experiments.PAGE.read_text("utf-8")
+    for name, (shown, _) in experiments.drawn().items():
+        with Image.open(experiments.PICTURES / f"experiment-{name}.png") as picture:
+            assert picture.info["Description"] == experiments.fingerprint(shown)
+        assert f"](_static/experiment-{name}.png)" in text
