@@ -33,7 +33,7 @@ from cnnlib.data import sets
 from experiments.harness import Row, first, fit, run_missing
 from experiments.networks import Local2d, costs, drawn
 from experiments.rates import HELD_OUT, at_best_rates, held_out, outcome
-from experiments.verdicts import DATA, Verdict, holds_if, over_seeds, percent, points, share
+from experiments.verdicts import DATA, Verdict, holds_if, over_seeds, overlap, percent, points, share
 
 BATCH, RATES = 64, (0.0001, 0.0003, 0.001, 0.003, 0.01)
 EPOCHS = {300: 80, 1000: 30, 5000: 10, 20_000: 4}  # by number of images
@@ -116,12 +116,14 @@ def measure(setting: Row, folder: Path) -> list[Row]:
     return trained(setting, permuted(data) if setting["pixels"] == "permuted" else data, "test", setting["seed"])
 
 
+def errors(data: str, network: str, images: int, pixels: str = "in place") -> list[float]:
+    """Return the test errors of the three seeds."""
+    where = {"data": data, "network": network, "images": images, "pixels": pixels}
+    return over_seeds("dense", where, "test_error")
+
+
 def verdicts() -> list[Verdict]:
     """Judge the predictions by the mean test errors."""
-
-    def errors(data: str, network: str, images: int, pixels: str = "in place") -> list[float]:
-        where = {"data": data, "network": network, "images": images, "pixels": pixels}
-        return over_seeds("dense", where, "test_error")
 
     def lead(data: str, images: int) -> float:
         means = {name: mean(errors(data, name, images)) for name in NETWORKS}
@@ -134,16 +136,6 @@ def verdicts() -> list[Verdict]:
         < mean(errors(data, "full, equal macs", n))
         for data in IMAGES
         for n in EPOCHS
-    ]
-    scrambled = {
-        data: [errors(data, name, CHOSEN_ON, "permuted") for name in ("convolutional", "full, equal macs")]
-        for data in IMAGES
-    }
-    same = [
-        max(min(a), min(b)) <= min(max(a), max(b))
-        for data in IMAGES
-        for name in ("full, equal parameters", "full, equal macs")
-        for a, b in [(errors(data, name, CHOSEN_ON), errors(data, name, CHOSEN_ON, "permuted"))]
     ]
     return [
         Verdict(
@@ -159,10 +151,26 @@ def verdicts() -> list[Verdict]:
         Verdict(
             "without sharing lies between the other two at equal multiply–adds", holds_if(all(between)), share(between)
         ),
+        *permuted_verdicts(),
+    ]
+
+
+def permuted_verdicts() -> list[Verdict]:
+    """Judge what was predicted of permuted pixels."""
+    found = {
+        data: [errors(data, name, CHOSEN_ON, "permuted") for name in ("convolutional", "full, equal macs")]
+        for data in IMAGES
+    }
+    same = [
+        overlap(errors(data, name, CHOSEN_ON), errors(data, name, CHOSEN_ON, "permuted"))
+        for data in IMAGES
+        for name in ("full, equal parameters", "full, equal macs")
+    ]
+    return [
         Verdict(
             "on permuted pixels the convolutional network is no better than the fully connected one",
-            holds_if(all(mean(full) <= mean(convolutional) for convolutional, full in scrambled.values())),
-            "; ".join(f"{DATA[data]} {percent(a)} and {percent(b)}" for data, (a, b) in scrambled.items()),
+            holds_if(all(mean(full) <= mean(convolutional) for convolutional, full in found.values())),
+            "; ".join(f"{DATA[data]} {percent(a)} and {percent(b)}" for data, (a, b) in found.items()),
         ),
         Verdict("control: to a fully connected network the permutation is nothing", holds_if(all(same)), share(same)),
     ]

@@ -23,6 +23,9 @@ all layers overtakes the linear layer alone as images grow in number; refuted if
 it is smaller after 1,200 steps than after 300; refuted if it is not, with 1,000. (5) Shuffled labels gain at most 2
 points at any number. A control that gains says that it is seeing the images which helps, not what was learned of their
 classes.
+
+The rates first ended at 0.01, which was best for most; two more were added and everything run again. Only prediction
+(2) changed its outcome: with the narrower range the linear layer alone was ahead, 20.7 to 20.8 % error.
 """
 
 from __future__ import annotations

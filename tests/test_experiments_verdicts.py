@@ -1,16 +1,12 @@
-"""Predictions are judged by their rules, and the page of experiments tells what came out."""
-
-import re
+"""Predictions are judged by their rules."""
 
 import pytest
-from PIL import Image
 
 from cnnlib.files import write_csv
 from experiments import harness, verdicts
 from experiments.harness import append, read
 from experiments.verdicts import HOLDS, REFUTED, UNDECIDED
 from tools import experiments
-from tools.tables import fill
 
 COMMITTED = harness.RESULTS
 
@@ -99,21 +95,3 @@ def test_results_as_predicted_hold_and_the_opposite_does_not(name, results):
         row |= {key: 0.9 - value for key, value in made.items() if not isinstance(value, str)}
     write_csv(results / f"{name}.csv", list(rows[0]), rows)
     assert REFUTED in {verdict.outcome for verdict in experiments.JUDGED[name]()}
-
-
-def test_the_page_is_up_to_date(tmp_path):
-    text, page = experiments.PAGE.read_text("utf-8"), tmp_path / "experiments.md"
-    page.write_text(re.sub(r"holds|refuted|undecided", "unknown", text), "utf-8")
-    fill(page, experiments.contents())
-    for name, table in experiments.contents().items():
-        assert f"<!-- {name} -->\n\n{table}\n\n<!-- end of {name} -->\n" in text
-        assert table in page.read_text("utf-8")
-    assert set(re.findall(r"<!-- (\w+) -->", text)) == set(experiments.contents())
-
-
-def test_the_pictures_are_drawn_with_the_committed_numbers():
-    text = experiments.PAGE.read_text("utf-8")
-    for name, (shown, _) in experiments.drawn().items():
-        with Image.open(experiments.PICTURES / f"experiment-{name}.png") as picture:
-            assert picture.info["Description"] == experiments.fingerprint(shown)
-        assert f"](_static/experiment-{name}.png)" in text

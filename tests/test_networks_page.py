@@ -80,3 +80,13 @@ def test_the_unclear_record(text):
 def test_every_shipped_network_is_on_the_page(text):
     for name in weights.names():
         assert f"| `{name}` |" in text
+
+
+def test_what_reading_the_test_set_thrice_gave(text):
+    made = weights.provenance("digits_cnn_digits")
+    scores = [made["test_accuracy"], *made["test_accuracy_of_other_seeds"].values()]
+    images = made["test_images"]
+    assert f"right {100 * scores[0]:.2f} %. Of {images} images" in text.replace("\n", " ")
+    assert round((0.9749 - scores[0]) * images) == 6
+    assert set(scores[1:]) == {scores[1]}
+    assert f"recipe are back at {100 * scores[1]:.2f} %" in text

@@ -5,8 +5,6 @@ Nothing is trained: the numbers come from ``experiments/results``, the verdicts 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +16,7 @@ from cnnlib.plotting.seeds import curves
 from experiments import all_convolutional, dense, depth, features, fine_tuning, harness, kernel_sizes, normalisation
 from experiments.verdicts import DATA, HOLDS, REFUTED, UNDECIDED, Verdict, percent
 from tools.book import ROOT
-from tools.tables import fill, markdown
+from tools.tables import fill, fingerprint, markdown
 
 PAGE = ROOT / "book" / "experiments.md"
 PICTURES = ROOT / "book" / "_static"
@@ -90,11 +88,6 @@ def drawn() -> dict[str, tuple[Panels, Callable[[Panels], Figure]]]:
             partial(falling, x="images of each class", ticks=fine_tuning.IMAGES, share_y=True),
         ),
     }
-
-
-def fingerprint(shown: Panels) -> str:
-    """Return what a picture says of its numbers: a mark may move by less than one sees."""
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
 
 def judged(verdicts: Sequence[Verdict]) -> str:

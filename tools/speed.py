@@ -6,18 +6,17 @@ They come from ``benchmarks/results``, which `benchmarks.conv`, `benchmarks.pool
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Sequence
 
 from cnnlib.plotting.base import DPI
 from cnnlib.plotting.speed import ratios
 from tools.book import ROOT
+from tools.tables import fill, fingerprint
 
 RESULTS = ROOT / "benchmarks" / "results"
 PICTURE = ROOT / "book" / "_static" / "speed.png"
 PAGE = ROOT / "book" / "speed.md"
-BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 Row = dict[str, str]
 
 
@@ -48,12 +47,7 @@ def table(found: Sequence[Row]) -> str:
         last = both.get("forward+backward") or both["step"]
         forward = both["forward"]["ratio"] if "forward" in both else "–"
         lines.append(f"| {shape} | {forward} | {last['ratio']} | {last['peak_mib']} | {last['torch_peak_mib']} |")
-    return "\n".join(lines) + "\n"
-
-
-def fingerprint(text: str) -> str:
-    """Return what the picture says of the table that it was drawn with: a mark may move by less than one sees."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return "\n".join(lines)
 
 
 def write() -> None:
@@ -65,9 +59,7 @@ def write() -> None:
     }
     everything = table([row for found in panels.values() for row in found])
     ratios(panels).savefig(PICTURE, dpi=DPI, metadata={"Software": None, "Description": fingerprint(everything)})
-    before, rest = PAGE.read_text("utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n{everything}\n{END}{after}", "utf-8")
+    fill(PAGE, {"table": everything})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Tables that tools write between marks on the pages of the book."""
+"""What tools write into the pages of the book: tables between marks, pictures that say what they were drawn with."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,3 +28,8 @@ def fill(page: Path, contents: Mapping[str, str]) -> None:
         before, rest = text.split(begin)
         text = f"{before}{begin}\n{content}\n\n{end}{rest.split(end)[1]}"
     page.write_text(text, "utf-8")
+
+
+def fingerprint(shown: object) -> str:
+    """Return what a picture says of the numbers that it was drawn with: a mark may move by less than one sees."""
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,127 @@
+"""The page of experiments tells what the committed results say: in its tables, its pictures and its sentences."""
+
+import base64
+import io
+import re
+from statistics import mean
+
+import pytest
+from PIL import Image
+
+from cnnlib.plotting.base import DPI
+from experiments import harness
+from experiments.verdicts import over_seeds
+from tools import experiments
+from tools.notebook_compare import picture_differences
+from tools.tables import fill
+
+
+@pytest.fixture(scope="module")
+def text():
+    return experiments.PAGE.read_text("utf-8")
+
+
+def rows(name):
+    return harness.read(harness.RESULTS / f"{name}.csv")
+
+
+def error(name, **where):
+    """Return the mean test error of the three seeds in per cent."""
+    return 100 * mean(over_seeds(name, where, "test_error"))
+
+
+def test_the_page_is_up_to_date(tmp_path, text):
+    page = tmp_path / "experiments.md"
+    page.write_text(re.sub(r"holds|refuted|undecided", "unknown", text), "utf-8")
+    fill(page, experiments.contents())
+    for name, table in experiments.contents().items():
+        assert f"<!-- {name} -->\n\n{table}\n\n<!-- end of {name} -->\n" in text
+        assert table in page.read_text("utf-8")
+    assert set(re.findall(r"<!-- (\w+) -->", text)) == set(experiments.contents())
+
+
+@pytest.mark.parametrize("name", sorted(experiments.drawn()))
+def test_the_pictures_are_drawn_with_the_committed_numbers(name, text):
+    shown, draw = experiments.drawn()[name]
+    path, fresh = experiments.PICTURES / f"experiment-{name}.png", io.BytesIO()
+    draw(shown).savefig(fresh, dpi=DPI)
+    with Image.open(path) as picture:
+        assert picture.info["Description"] == experiments.fingerprint(shown)
+    committed, drawn = (base64.b64encode(data).decode() for data in (path.read_bytes(), fresh.getvalue()))
+    assert picture_differences(committed, drawn) == []
+    assert f"](_static/experiment-{name}.png)" in text
+
+
+def test_learned_features_halve_their_error(text):
+    learned = [error("features", data="cifar10", features="trained network", images=n) for n in (300, 20_000)]
+    assert 0.45 < learned[1] / learned[0] < 0.55
+    assert "the learned one halves its error on CIFAR-10" in text
+
+
+def test_what_sharing_weights_bought(text):
+    few = [row for row in rows("dense") if row["images"] == "300" and row["pixels"] == "in place"]
+    counts = {(row["data"], row["network"]): int(row["parameters"]) for row in few}
+    for data, low, high in (("mnist", 15, 25), ("cifar10", 35, 45)):
+        assert low < counts[data, "local, equal macs"] / counts[data, "convolutional"] < high
+    assert "twenty to forty times as many weights" in text
+    fitted = [row for row in few if row["network"] in ("convolutional", "local, equal macs")]
+    assert all(float(row["train_losses"].split()[-1]) < 0.1 for row in fitted)  # "both fit those images"
+
+
+def test_only_what_sees_the_object_before_training_finds_it(text):
+    found = rows("depth")
+    assert len(found) == 3 * 3 * 8
+    for size in (5, 9, 13):
+        for depth in range(1, 9):
+            seeds = [row for row in found if row["object"] == str(size) and row["depth"] == str(depth)]
+            before = mean(float(row["effective_field_untrained"]) for row in seeds)
+            assert (before >= size) == all(float(row["test_accuracy"]) > 0.95 for row in seeds), (size, depth)
+    assert "with every depth whose effective field, before training, was as wide as the object" in text
+
+
+def test_small_kernels_do_with_less(text):
+    large, small = (
+        next(row for row in rows("kernel_sizes") if row["block"] == block) for block in ("one 7x7", "three 3x3")
+    )
+    for cost in ("parameters", "macs"):
+        assert int(small[cost]) / int(large[cost]) < 0.6  # "less than six tenths"
+    three, wide, linear = (
+        error("kernel_sizes", block="one 7x7") - error("kernel_sizes", block=block)
+        for block in ("three 3x3", "three 3x3 wide", "three 3x3 linear")
+    )
+    assert 0 < three < 1.5  # "ahead in the mean, but not beyond what seeds do"
+    assert round(wide) == -round(linear) == 3
+    assert "six tenths" in text
+
+
+def test_a_stride_lost_five_points(text):
+    names = [("ConvPool", "global average"), ("All", "global average"), ("All", "fully connected")]
+    pooled, strided, dense = (error("all_convolutional", stages=stages, head=head) for stages, head in names)
+    assert round(strided - pooled) == round(dense - strided) == 5
+    first = {(row["stages"], row["head"]): row for row in rows("all_convolutional")}
+    costs = [int(first[name]["macs"]) for name in names[:2]]
+    assert 0.3 < 1 - costs[1] / costs[0] < 0.35  # "a third of the multiply-adds"
+    parameters = [int(first["All", head]["parameters"]) for head in ("global average", "fully connected")]
+    assert 0.19 < parameters[0] / parameters[1] < 0.22  # "a fifth of the parameters"
+    assert "five points, at equal parameters" in text
+
+
+def test_what_the_normalisations_help(text):
+    none, local, batch = (error("normalisation", normalisation=name) for name in ("none", "local response", "batch"))
+    assert round(none - local) == 1
+    assert round(none - batch) == 4
+    assert "by about a point" in text
+
+
+def test_what_learned_features_gained(text):
+    def gain(images, steps):
+        where = {"trained": "all", "images": images, "steps": steps}
+        return error("fine_tuning", start="none", **where) - error("fine_tuning", start="labels", **where)
+
+    gains = f"{gain(100, 300):.1f} points with 100 and {gain(1000, 300):.1f} with 1,000"
+    assert gains in text
+    assert f"after four times the steps it is {gain(1000, 1200):.1f}" in text.replace("\n", " ")
+    alone = [error("fine_tuning", start="labels", trained="linear", images=n, steps=300) for n in (10, 1000)]
+    everything = [error("fine_tuning", start="labels", trained="all", images=n, steps=300) for n in (10, 1000)]
+    assert round(everything[0] - alone[0]) == 5
+    assert 0.3 < alone[1] - everything[1] < 0.6  # "half a point"
