@@ -163,7 +163,7 @@ def test_what_is_no_batch_is_refused(function):
 def test_other_bad_input_is_named():
     with pytest.raises(ValueError, match="padding is -1; expected an integer of at least 0"):
         augment.random_crop(torch.rand(1, 1, 4, 4), generator(), padding=-1)
-    with pytest.raises(ValueError, match="mode is 'mirror'; expected 'constant' or 'reflect'"):
+    with pytest.raises(ValueError, match="mode is 'mirror'; expected one of 'constant', 'reflect'"):
         augment.random_crop(torch.rand(1, 1, 4, 4), generator(), mode="mirror")
     with pytest.raises(ValueError, match="padding is 4; expected less than 3, to mirror images of 3 × 4"):
         augment.random_crop(torch.rand(1, 1, 3, 4), generator(), mode="reflect")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from cnnlib.checks import choice
 from cnnlib.geometry import as_int
 
 
@@ -26,8 +27,7 @@ def random_crop(
     """
     padding = as_int("padding", padding, 0)
     (n, _, h, w), device = _batch(images).shape, images.device
-    if mode not in ("constant", "reflect"):
-        raise ValueError(f"mode is {mode!r}; expected 'constant' or 'reflect'")
+    choice("mode", mode, ("constant", "reflect"))
     if mode == "reflect" and padding >= min(h, w):
         raise ValueError(f"padding is {padding}; expected less than {min(h, w)}, to mirror images of {h} × {w}")
     padded = torch.nn.functional.pad(images, (padding,) * 4, mode=mode)
@@ -51,7 +51,7 @@ def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tenso
 
 
 def crop_and_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Crop after padding by 4, then mirror: what He et al. (2016) train on CIFAR-10 with."""
+    """Crop after padding by 4, then mirror, as He et al. (2016) do on CIFAR-10, where 0 is the mean and not black."""
     return random_flip(random_crop(images, generator), generator)
 
 
