@@ -1,0 +1,88 @@
+"""Gradient ascent on an input: the weights stay, the image moves.
+
+An attack makes a network wrong, activation maximisation makes a unit respond, inversion makes features alike, style
+transfer makes their correlations alike. They differ in what they want (`objective`), how they move (`step_rule`), and
+where they may go (`project`). The loop is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from cnnlib.geometry import as_int
+from cnnlib.inputs.draws import draws
+
+Objective = Callable[[torch.Tensor], torch.Tensor]  # images (N, …) → what each is worth (N,)
+StepRule = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # x, gradient, values → where to go
+Project = Callable[[torch.Tensor], torch.Tensor]
+Transforms = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # images (N, …) → views of them (K · N, …)
+
+
+class Ascent(NamedTuple):
+    """Where an ascent ended, and what the objective was before every step."""
+
+    x: torch.Tensor
+    history: torch.Tensor  # (steps, N)
+
+
+def ascend(
+    x: torch.Tensor,
+    objective: Objective,
+    *,
+    step_rule: StepRule,
+    project: Project,
+    transforms: Transforms | None = None,
+    steps: int,
+    generator: torch.Generator | None = None,
+) -> Ascent:
+    """Move each input so that its objective grows; return where they end.
+
+    `objective(x)` gives one number for each input (N, …), from that input alone; `step_rule(x, gradient, values)`
+    where to go from x; `project(x)` the nearest place that is allowed. With `transforms`, the objective is that of
+    views: `transforms(x, generator)` returns K views of every input, one after the other (K · N, …), drawn anew at
+    every step, and what is climbed is the mean over them (Athalye et al., 2018, https://arxiv.org/abs/1707.07397).
+
+    Raises ValueError for an objective that does not give one finite number for each input, or does not depend on them.
+
+    >>> target = torch.tensor([[1.0, 5.0]])
+    >>> found = ascend(
+    ...     torch.zeros(1, 2),
+    ...     lambda x: -((x - target) ** 2).sum(1),
+    ...     step_rule=lambda x, gradient, values: x + 0.25 * gradient,
+    ...     project=lambda x: x.clamp(0, 2),
+    ...     steps=20,
+    ... )
+    >>> found.x
+    tensor([[1.0000, 2.0000]])
+    """
+    history = []
+    for _ in range(as_int("steps", steps, 0) if len(x) else 0):
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            values = objective(x) if transforms is None else _mean_over_views(x, objective, transforms, generator)
+        _check_values(values, x)
+        (gradient,) = torch.autograd.grad(values.sum(), x)
+        with torch.no_grad():
+            values = values.detach()
+            x = project(step_rule(x, gradient, values))
+        history.append(values)
+    return Ascent(x.detach(), torch.stack(history) if history else x.new_zeros(0, len(x)))
+
+
+def _mean_over_views(
+    x: torch.Tensor, objective: Objective, transforms: Transforms, generator: torch.Generator | None
+) -> torch.Tensor:
+    values = objective(transforms(x, draws(generator)))
+    return values.view(-1, len(x)).mean(0)
+
+
+def _check_values(values: torch.Tensor, x: torch.Tensor) -> None:
+    if values.shape != x.shape[:1]:
+        raise ValueError(f"objective returns {tuple(values.shape)}; expected one number for each of {len(x)} inputs")
+    if not values.isfinite().all():
+        raise ValueError(f"objective returns {values.detach()}; expected finite numbers")
+    if not values.requires_grad:
+        raise ValueError("objective does not depend on its inputs; expected one with a gradient")

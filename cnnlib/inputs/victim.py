@@ -1,0 +1,192 @@
+"""A model under attack: what is asked of it is counted, and it is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from math import inf
+
+import torch
+from torch import nn
+
+from cnnlib.inputs.draws import draws
+from cnnlib.inputs.freeze import frozen
+from cnnlib.inputs.losses import Loss
+from cnnlib.inputs.result import Result, version_of
+from cnnlib.inputs.threat import NORMS, Threat
+
+
+@contextmanager
+def attack_on(
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    threat: Threat,
+    *,
+    target: torch.Tensor | None,
+    generator: torch.Generator | None,
+    norms: Collection[float] = NORMS,
+) -> Iterator[Victim]:
+    """Check what an attack is given, and freeze the model while it is attacked; `norms` are those that it can do.
+
+    Raises TypeError and ValueError, naming the argument: for a model that is no module or on another device, images
+    that are no floats (N, C, H, W) in the threat's box, labels and targets that are no int64 (N,), or are the same, and
+    a threat in another norm.
+    """
+    if not isinstance(threat, Threat):
+        raise TypeError(f"threat is {threat!r}; expected a Threat")
+    if threat.norm not in norms:
+        expected = " or ".join(f"{norm:g}" for norm in norms)
+        raise ValueError(f"threat has the norm {threat.norm:g}; expected {expected} for this attack")
+    check_images(x, threat)
+    _check_classes("y", y, x)
+    if target is not None:
+        _check_classes("target", target, x)
+        if (same := target == y).any():
+            row = int(same.nonzero()[0])
+            raise ValueError(f"target is {target[row]} for image {row}, its label; expected another class")
+    _check_model(model, x)
+    with frozen(model):
+        yield Victim(model, x.detach(), y, target, draws(generator), threat)
+
+
+class Victim:
+    """A frozen model, and the images it is attacked with: all of them, or after `skip_mistaken` those it has right.
+
+    The first question must be about x itself: the answer tells which images there is anything to attack in.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        target: torch.Tensor | None,
+        generator: torch.Generator,
+        threat: Threat,
+    ) -> None:
+        self.model, self.generator, self.threat = model, generator, threat
+        self.all = x, y, target
+        self.x, self.y, self.target = self.all
+        self.rows = torch.arange(len(x), device=x.device)  # where the images stand among all
+        self.queries = torch.zeros_like(y)
+        self.attacked: torch.Tensor | None = None
+        self.classes = 4  # until an answer tells; an empty batch gets none, and every loss can take four
+
+    def ask(self, x: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the logits of images, each a version of one in x: `rows` tells of which, or there are K of each."""
+        if rows is None:
+            rows = torch.arange(len(self.x), device=x.device).repeat(len(x) // max(1, len(self.x)))
+        logits = self.model(x) if len(x) else x.new_zeros(0, self.classes)
+        if self.attacked is None:
+            check_logits(logits, *self.all)
+            self.attacked, self.classes = logits.detach().argmax(1) == self.y, logits.shape[1]
+        self.queries.index_add_(0, self.rows[rows], torch.ones_like(rows))
+        return logits
+
+    def skip_mistaken(self) -> torch.Tensor:
+        """Keep only those images that the model has right; return its logits of them."""
+        with torch.no_grad():
+            logits = self.ask(self.x)
+        assert self.attacked is not None
+        self.rows = self.attacked.nonzero().flatten()
+        x, y, target = self.all
+        self.x, self.y = x[self.rows], y[self.rows]
+        self.target = None if target is None else target[self.rows]
+        return logits[self.rows]
+
+    def objective(self, loss: Loss) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the function that an attack climbs: how wrong, by `loss`, the model is about versions of x."""
+
+        def value(x: torch.Tensor) -> torch.Tensor:
+            views = len(x) // max(1, len(self.y))
+            target = None if self.target is None else self.target.repeat(views)
+            return loss(self.ask(x), self.y.repeat(views), target)
+
+        return value
+
+    def fooled(self, logits: torch.Tensor) -> torch.Tensor:
+        """Tell from the logits of all the images which are misclassified, or as the target, (N,) of bool."""
+        found = logits.argmax(-1)
+        return found != self.y if self.target is None else found == self.target
+
+    def result(self, adversarial: torch.Tensor, history: torch.Tensor) -> Result:
+        """Return what was found for the images, and the others unchanged."""
+        x, y, target = self.all
+        attacked = torch.zeros_like(y, dtype=torch.bool) if self.attacked is None else self.attacked
+        images = x.clone()
+        images[self.rows] = adversarial.detach()
+        images = torch.where(attacked[:, None, None, None], images, x)
+        return Result(
+            x=x,
+            y=y,
+            target=target,
+            adversarial=images,
+            attacked=attacked,
+            queries=self.queries,
+            history=history,
+            threat=self.threat,
+            model=self.model,
+            version=version_of(self.model),
+        )
+
+
+class Kept:
+    """An objective that keeps of each image the last version that fools, or until one does the worst for the model."""
+
+    def __init__(self, victim: Victim, loss: Loss) -> None:
+        self.victim, self.loss, self.images = victim, loss, victim.x
+        self.values = victim.x.new_full((len(victim.x),), -inf)
+        self.fooled = torch.zeros_like(victim.y, dtype=torch.bool)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        logits = self.victim.ask(x)
+        values = self.loss(logits, self.victim.y, self.victim.target)
+        with torch.no_grad():
+            fools = self.victim.fooled(logits)
+            better = fools | (~self.fooled & (values > self.values))
+            self.images = torch.where(better[:, None, None, None], x.detach(), self.images)
+            self.values, self.fooled = torch.where(better, values, self.values), self.fooled | fools
+        return values
+
+
+def check_images(x: torch.Tensor, threat: Threat) -> None:
+    """Raise TypeError or ValueError unless x is floats (N, C, H, W) in the threat's box."""
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"x is {type(x).__name__}; expected a torch.Tensor")
+    if x.dtype not in (torch.float32, torch.float64) or x.ndim != 4:
+        raise ValueError(f"x is {x.dtype} {tuple(x.shape)}; expected float32 or float64 (N, C, H, W)")
+    low, high = threat.box
+    if x.numel() and not (x.min() >= low and x.max() <= high):  # NaN is neither
+        raise ValueError(f"x runs from {x.min():g} to {x.max():g}; expected pixels from {low:g} to {high:g}")
+
+
+def check_logits(logits: torch.Tensor, x: torch.Tensor, y: torch.Tensor, target: torch.Tensor | None) -> None:
+    """Raise ValueError unless a model gave logits (N, classes), with a column for every label and target."""
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(x):
+        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(f"model returns {found}; expected logits ({len(x)}, classes)")
+    for name, classes in (("y", y), ("target", target)):
+        if classes is not None and len(classes) and not 0 <= classes.min() <= classes.max() < logits.shape[1]:
+            last = logits.shape[1] - 1
+            raise ValueError(f"{name} runs from {classes.min()} to {classes.max()}; expected classes from 0 to {last}")
+
+
+def _check_model(model: nn.Module, x: torch.Tensor) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type(model).__name__}; expected a torch.nn.Module")
+    for parameter in model.parameters():
+        if parameter.device != x.device:
+            raise ValueError(f"model is on {parameter.device}; expected {x.device}, where x is")
+        if parameter.is_floating_point() and parameter.dtype != x.dtype:
+            raise ValueError(f"model has parameters of {parameter.dtype}; expected {x.dtype}, as x has")
+
+
+def _check_classes(name: str, classes: torch.Tensor, x: torch.Tensor) -> None:
+    if not isinstance(classes, torch.Tensor):
+        raise TypeError(f"{name} is {type(classes).__name__}; expected a torch.Tensor")
+    if classes.dtype != torch.int64 or classes.shape != x.shape[:1]:
+        found = f"{classes.dtype} {tuple(classes.shape)}"
+        raise ValueError(f"{name} is {found}; expected int64 of shape ({len(x)},), one class for each image")
+    if classes.device != x.device:
+        raise ValueError(f"{name} is on {classes.device}; expected {x.device}, where x is")

@@ -1,0 +1,74 @@
+"""Every attack, with what it is allowed and what it must reach: the tests of all attacks go through this table."""
+
+from math import inf
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from cnnlib import attacks, weights
+from cnnlib.data import sets, tensors
+from cnnlib.evaluate import unit_floats
+from cnnlib.inputs import Threat
+
+
+class Case(NamedTuple):
+    """An attack, its threat, its options in a short run, and the least share of digits that it then fools."""
+
+    attack: str
+    threat: Threat
+    options: dict
+    fools: float
+    targeted: bool = True  # whether it takes a target
+
+    @property
+    def function(self):
+        return getattr(attacks, self.attack)
+
+    def run(self, model, x, y, **options):
+        return self.function(model, x, y, self.threat, **{**self.options, **options})
+
+
+CASES = {
+    "fgsm": Case("fgsm", Threat(inf, 0.2), {}, 0.7),
+    "fgsm, 2": Case("fgsm", Threat(2, 1.0), {}, 0.7),
+    "pgd": Case("pgd", Threat(inf, 0.2), {"steps": 8}, 0.9),
+    "pgd, 2": Case("pgd", Threat(2, 1.0), {"steps": 8}, 0.9),
+    "pgd, 0": Case("pgd", Threat(0, 5), {"steps": 8}, 0.8),
+    "apgd": Case("apgd", Threat(inf, 0.2), {"steps": 20}, 0.9),
+    "apgd, 2": Case("apgd", Threat(2, 1.0), {"steps": 20}, 0.9),
+    "apgd, ratio": Case("apgd", Threat(inf, 0.2), {"steps": 20, "loss": attacks.difference_ratio}, 0.9),
+}
+
+
+def victim():
+    """The shipped network for digits, in float64: what a batch does to rounding is then below what a step sees."""
+    return weights.load("digits_cnn_digits").double()
+
+
+def digits(count=24):
+    """Test digits, of which the network has two wrong."""
+    images, labels = tensors(*sets.load("digits").test)
+    x = unit_floats(images).double()
+    with torch.no_grad():
+        right = victim()(x).argmax(1) == labels
+    rows = torch.cat([(~right).nonzero()[:2, 0], right.nonzero()[: count - 2, 0]])
+    return x[rows], labels[rows]
+
+
+class Mixed(nn.Module):
+    """A network with everything that an attack could leave changed: statistics, modes, hooks, gradients."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5)
+        self.relu, self.out = nn.ReLU(inplace=True), nn.Linear(4 * 8 * 8, 4)
+        self.seen = []
+        self.conv.weight.requires_grad_(False)
+        self.out.weight.grad = torch.ones_like(self.out.weight)
+        self.norm.eval()
+        self.relu.register_forward_hook(lambda *_: self.seen.append(1))
+
+    def forward(self, x):
+        return self.out(self.drop(self.relu(self.norm(self.conv(x)))).flatten(1))
