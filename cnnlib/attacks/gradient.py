@@ -53,11 +53,14 @@ def pgd(
     a fifth of the image's numbers, so that the pixels which stay cross the box.
     """
     with attack_on(model, x, y, threat, target=target, generator=generator) as victim:
-        victim.skip_mistaken()
+        start = victim.x
+        if generator is not None:  # otherwise the first gradient's question is about the images themselves
+            victim.skip_mistaken()
+            start = threat.somewhere(victim.x, generator)
         if step_size is None:
             step_size = x[:1].numel() / 5 if threat.norm == 0 else 2.5 * threat.eps / max(1, steps)
         found = ascend(
-            victim.x if generator is None else threat.somewhere(victim.x, generator),
+            start,
             victim.objective(cross_entropy),
             step_rule=steepest(threat.norm, step_size),
             project=threat.around(victim.x),

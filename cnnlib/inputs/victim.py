@@ -75,13 +75,14 @@ class Victim:
 
     def ask(self, x: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Return the logits of images, each a version of one in x: `rows` tells of which, or there are K of each."""
-        if rows is None:
-            rows = torch.arange(len(self.x), device=x.device).repeat(len(x) // max(1, len(self.x)))
         logits = self.model(x) if len(x) else x.new_zeros(0, self.classes)
         if self.attacked is None:
             check_logits(logits, *self.all)
             self.attacked, self.classes = logits.detach().argmax(1) == self.y, logits.shape[1]
-        self.queries.index_add_(0, self.rows[rows], torch.ones_like(rows))
+        if rows is None:
+            self.queries[self.rows] += len(x) // max(1, len(self.x))
+        else:
+            self.queries.index_add_(0, self.rows[rows], torch.ones_like(rows))
         return logits
 
     def skip_mistaken(self) -> torch.Tensor:
@@ -114,9 +115,10 @@ class Victim:
         """Return what was found for the images, and the others unchanged."""
         x, y, target = self.all
         attacked = torch.zeros_like(y, dtype=torch.bool) if self.attacked is None else self.attacked
-        images = x.clone()
-        images[self.rows] = adversarial.detach()
-        images = torch.where(attacked[:, None, None, None], images, x)
+        if len(self.rows) < len(x):
+            images = x.index_copy(0, self.rows, adversarial.detach())
+        else:
+            images = torch.where(attacked[:, None, None, None], adversarial.detach(), x)
         return Result(
             x=x,
             y=y,
@@ -157,8 +159,10 @@ def check_images(x: torch.Tensor, threat: Threat) -> None:
     if x.dtype not in (torch.float32, torch.float64) or x.ndim != 4:
         raise ValueError(f"x is {x.dtype} {tuple(x.shape)}; expected float32 or float64 (N, C, H, W)")
     low, high = threat.box
-    if x.numel() and not (x.min() >= low and x.max() <= high):  # NaN is neither
-        raise ValueError(f"x runs from {x.min():g} to {x.max():g}; expected pixels from {low:g} to {high:g}")
+    if x.numel():
+        least, largest = x.aminmax()
+        if not (least >= low and largest <= high):  # NaN is neither
+            raise ValueError(f"x runs from {least:g} to {largest:g}; expected pixels from {low:g} to {high:g}")
 
 
 def check_logits(logits: torch.Tensor, x: torch.Tensor, y: torch.Tensor, target: torch.Tensor | None) -> None:
