@@ -39,13 +39,13 @@ def attack_on(
         expected = " or ".join(f"{norm:g}" for norm in norms)
         raise ValueError(f"threat has the norm {threat.norm:g}; expected {expected} for this attack")
     check_images(x, threat)
-    _check_classes("y", y, x)
+    check_classes("y", y, x)
     if target is not None:
-        _check_classes("target", target, x)
+        check_classes("target", target, x)
         if (same := target == y).any():
             row = int(same.nonzero()[0])
             raise ValueError(f"target is {target[row]} for image {row}, its label; expected another class")
-    _check_model(model, x)
+    check_model(model, x)
     with frozen(model):
         yield Victim(model, x.detach(), y, target, draws(generator), threat)
 
@@ -106,10 +106,16 @@ class Victim:
 
         return value
 
-    def fooled(self, logits: torch.Tensor) -> torch.Tensor:
-        """Tell from the logits of all the images which are misclassified, or as the target, (N,) of bool."""
+    def fooled(self, logits: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Tell from the logits of all the images which are misclassified, or as the target, (N,) of bool.
+
+        With `rows` (R,), from those of K versions of each of these images, (R, K, classes): (R, K).
+        """
         found = logits.argmax(-1)
-        return found != self.y if self.target is None else found == self.target
+        y, target = self.y, self.target
+        if rows is not None:
+            y, target = y[rows, None], None if target is None else target[rows, None]
+        return found != y if target is None else found == target
 
     def result(self, adversarial: torch.Tensor, history: torch.Tensor) -> Result:
         """Return what was found for the images, and the others unchanged."""
@@ -176,7 +182,8 @@ def check_logits(logits: torch.Tensor, x: torch.Tensor, y: torch.Tensor, target:
             raise ValueError(f"{name} runs from {classes.min()} to {classes.max()}; expected classes from 0 to {last}")
 
 
-def _check_model(model: nn.Module, x: torch.Tensor) -> None:
+def check_model(model: nn.Module, x: torch.Tensor) -> None:
+    """Raise TypeError or ValueError unless model is a module, on the device of x and of its dtype."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is {type(model).__name__}; expected a torch.nn.Module")
     for parameter in model.parameters():
@@ -186,7 +193,8 @@ def _check_model(model: nn.Module, x: torch.Tensor) -> None:
             raise ValueError(f"model has parameters of {parameter.dtype}; expected {x.dtype}, as x has")
 
 
-def _check_classes(name: str, classes: torch.Tensor, x: torch.Tensor) -> None:
+def check_classes(name: str, classes: torch.Tensor, x: torch.Tensor) -> None:
+    """Raise TypeError or ValueError unless there is an int64 for each image of x, on its device."""
     if not isinstance(classes, torch.Tensor):
         raise TypeError(f"{name} is {type(classes).__name__}; expected a torch.Tensor")
     if classes.dtype != torch.int64 or classes.shape != x.shape[:1]:
