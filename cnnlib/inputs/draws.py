@@ -23,11 +23,11 @@ def draws(generator: torch.Generator | None) -> torch.Generator:
     return generator
 
 
-def normal(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return standard normal numbers (1, …) for images like (N, …)."""
-    return torch.randn(1, *like.shape[1:], generator=generator, dtype=like.dtype).to(like.device)
+def normal(like: torch.Tensor, generator: torch.Generator, *, count: int = 1) -> torch.Tensor:
+    """Return standard normal numbers (count, …) for images like (N, …)."""
+    return torch.randn(count, *like.shape[1:], generator=generator, dtype=like.dtype).to(like.device)
 
 
-def uniform(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return numbers from −1 to 1, (1, …), for images like (N, …)."""
-    return 2 * torch.rand(1, *like.shape[1:], generator=generator, dtype=like.dtype).to(like.device) - 1
+def uniform(like: torch.Tensor, generator: torch.Generator, *, count: int = 1) -> torch.Tensor:
+    """Return numbers from −1 to 1, (count, …), for images like (N, …)."""
+    return 2 * torch.rand(count, *like.shape[1:], generator=generator, dtype=like.dtype).to(like.device) - 1

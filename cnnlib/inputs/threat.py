@@ -75,20 +75,21 @@ class Threat:
             return lambda z: self.clip(x + shortened(z - x, self.eps))
         return lambda z: self._nearest_sparse(x, z)
 
-    def somewhere(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def somewhere(self, x: torch.Tensor, generator: torch.Generator, *, count: int = 1) -> torch.Tensor:
         """Return an image that is allowed around each of x, drawn at random: where an ascent may begin.
 
-        Uniform for ∞; for 2 in a uniform direction, at a uniform distance; for 0 with pixels of a uniform image.
+        Uniform for ∞; for 2 in a uniform direction, at a uniform distance; for 0 with pixels of a uniform image. What
+        is drawn is the same for all images, unless `count` is their number: then each has its own.
         """
         if self.norm == inf:
-            step = self.eps * uniform(x, generator)
+            step = self.eps * uniform(x, generator, count=count)
         elif self.norm == 2:
-            direction = normal(x, generator)
-            radius = torch.rand(1, generator=generator).item() * self.eps
+            direction = normal(x, generator, count=count)
+            radius = torch.rand(count, 1, 1, 1, generator=generator).to(x) * self.eps
             step = radius * direction / lengths(direction).clamp(min=1e-12)
         else:
             low, high = self.box
-            step = low + (high - low) * (1 + uniform(x, generator)) / 2 - x
+            step = low + (high - low) * (1 + uniform(x, generator, count=count)) / 2 - x
         return self.around(x)(x + step)
 
     def _nearest_sparse(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,64 @@
+"""Training on the worst images that an attack finds, instead of those that were given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from cnnlib.checks import number
+from cnnlib.geometry import as_int
+from cnnlib.inputs import Threat, ascend, cross_entropy, frozen, steepest
+from cnnlib.inputs.victim import check_images
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Adversarial training: as the `adversary` of `train`, let a network learn from attacked images alone.
+
+    Madry et al. (2018), section 2, https://arxiv.org/abs/1706.06083: a network that is to be right about every image
+    that is allowed learns from the worst of them, as projected gradient ascent finds it in `steps` of `step_size`, from
+    a random start. The start is drawn for each image anew; those that are misclassified anyway are attacked too. The
+    network that is attacked is the one in use, without dropout and with its stored statistics.
+
+    `step_size` is 2.5 ε / steps unless given, and 1.25 ε for a single step: that is the cheap kind of Wong et al.
+    (2020), algorithm 3, https://arxiv.org/abs/2001.03994, FGSM from a random start, at twice the price of training.
+
+    Raises ValueError for the norm 0, fewer than one step, and a step that is not positive; when called, TypeError or
+    ValueError for images that are no floats (N, C, H, W) in the threat's box.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    >>> with torch.no_grad():
+    ...     _ = model[1].weight.copy_(torch.tensor([[-1.0], [1.0]]))
+    >>> x, y = torch.tensor([0.25, 0.75]).view(2, 1, 1, 1), torch.tensor([0, 1])
+    >>> worst = Adversary(Threat(torch.inf, 0.125), steps=3)
+    >>> worst(model, x, y, torch.Generator().manual_seed(0)).flatten()  # each as near to the other class as it may be
+    tensor([0.3750, 0.6250])
+    """
+
+    threat: Threat
+    steps: int = 7
+    step_size: float | None = None
+
+    def __post_init__(self) -> None:
+        as_int("steps", self.steps, 1)
+        if self.threat.norm == 0:
+            raise ValueError("threat has the norm 0; expected 2 or inf, in which a step is as long as it looks")
+        if self.step_size is not None and number("step_size", self.step_size) <= 0:
+            raise ValueError(f"step_size is {self.step_size!r}; expected a positive number")
+
+    def __call__(self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the worst images found around x (N, C, H, W) with the labels y (N,)."""
+        check_images(x, self.threat)
+        size = self.step_size
+        if size is None:
+            size = (1.25 if self.steps == 1 else 2.5 / self.steps) * self.threat.eps
+        with frozen(model):
+            return ascend(
+                self.threat.somewhere(x, generator, count=len(x)),
+                lambda images: cross_entropy(model(images), y, None),
+                step_rule=steepest(self.threat.norm, size),
+                project=self.threat.around(x),
+                steps=self.steps,
+            ).x
