@@ -64,7 +64,7 @@ def ascend(
         with torch.enable_grad():
             values = objective(x) if transforms is None else _mean_over_views(x, objective, transforms, generator)
         _check_values(values, x)
-        (gradient,) = torch.autograd.grad(values.sum(), x)
+        (gradient,) = torch.autograd.grad(values, x, torch.ones_like(values))
         with torch.no_grad():
             values = values.detach()
             x = project(step_rule(x, gradient, values))
