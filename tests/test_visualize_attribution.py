@@ -112,7 +112,7 @@ def test_rectifiers_of_another_kind_are_refused(other):
 @pytest.mark.parametrize("other", [nn.Tanh(), nn.Identity()])
 def test_a_network_without_a_relu_is_refused(other):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), other, nn.Flatten(), nn.Linear(144, 4))
-    with pytest.raises(ValueError, match="model has no ReLU of torch between its input and what is explained"):
+    with pytest.raises(ValueError, match="model has no ReLU of torch between its input and its logits"):
         visualize.guided_backprop(net, *colours())
 
 

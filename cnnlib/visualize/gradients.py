@@ -41,7 +41,7 @@ def guided_backprop(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch
     Springenberg et al. (2015), section 3.4, https://arxiv.org/abs/1412.6806. ReLUs may be modules or functions, work in
     place and be used several times. ValueError for a model with rectifiers of another kind, or with none.
     """
-    return _gradient(model, x, y, guided)
+    return _ruled(model, x, y, guided)
 
 
 def deconvnet(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -50,7 +50,7 @@ def deconvnet(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tenso
     Zeiler and Fergus (2014), section 2.1, https://arxiv.org/abs/1311.2901: transposed convolutions, max pooling undone
     by its switches, and a ReLU on the way back. Errors as in `guided_backprop`.
     """
-    return _gradient(model, x, y, deconvolved)
+    return _ruled(model, x, y, deconvolved)
 
 
 def integrated_gradients(
@@ -94,3 +94,17 @@ def _gradient(model: nn.Module, x: torch.Tensor, y: torch.Tensor, rule: Rule | N
     check(model, x, y)
     with reading(model, "") as read:
         return input_gradient(x, lambda z: logits_of(read(z)[0], y), rule)
+
+
+def _ruled(model: nn.Module, x: torch.Tensor, y: torch.Tensor, rule: Rule) -> torch.Tensor:
+    met = 0
+
+    def counted(above: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
+        nonlocal met
+        met += 1
+        return rule(above, on)
+
+    found = _gradient(model, x, y, counted)
+    if len(x) and not met:
+        raise ValueError("model has no ReLU of torch between its input and its logits; expected at least one")
+    return found

@@ -1,0 +1,194 @@
+"""Images that a network would like to see: those that excite a unit, stand for a class, or answer as another does.
+
+Each is an ascent on an input, of the shape (C, H, W), and returns a `cnnlib.inputs.Ascent`: the images, and what the
+objective was on the way. The model is afterwards as it was, and what is drawn comes from the `generator`; without one,
+from a new one with the seed 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from cnnlib.checks import number
+from cnnlib.evaluate import device_of
+from cnnlib.geometry import as_int
+from cnnlib.inputs import Adam, Ascent, ascend, steepest
+from cnnlib.inputs.draws import draws, normal
+from cnnlib.inputs.threat import lengths
+from cnnlib.inputs.victim import check_classes
+from cnnlib.visualize.layers import check, logits_of, reading
+
+GREY = 0.5  # from where images are measured: pixels lie between 0 and 1
+
+Unit = tuple[int, ...]
+
+
+def maximise_activation(
+    model: nn.Module,
+    layer: str,
+    units: Sequence[Unit],
+    *,
+    shape: Sequence[int],
+    norm: float,
+    steps: int = 100,
+    generator: torch.Generator | None = None,
+) -> Ascent:
+    """Return for each of `units` an image that excites it, at the distance `norm` from grey: (units, C, H, W).
+
+    Erhan, Bengio, Courville and Vincent, "Visualizing higher-layer features of a deep network" (2009), section 3:
+    gradient ascent on the activation under ‖x − ½‖ = `norm`; without a bound on x it would grow for ever. Pixels may
+    leave the range from 0 to 1, the more so the larger the norm. A unit is an index into what the layer puts out:
+    (channel, row, column) is one number, (channel,) the mean over a channel, () the length of the whole answer. The
+    steps shrink from a quarter of the norm to nothing, and all images begin at the same noise.
+
+    Raises TypeError for no module, and ValueError for an unknown layer, an index beyond what it puts out, a norm that
+    is not positive, and an activation that does not depend on the image.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    >>> found = maximise_activation(model, "1", [(0,), (2,)], shape=(1, 2, 2), norm=1.0)
+    >>> best = nn.functional.normalize(model[1].weight[[0, 2]])
+    >>> torch.allclose(found.x.flatten(1), 0.5 + best, atol=1e-3)
+    True
+    """
+    if not number("norm", norm) > 0:
+        raise ValueError(f"norm is {norm}; expected a positive number")
+    steps = as_int("steps", steps, 0)
+    blank = _blank(model, len(units), shape)
+
+    def on_sphere(x: torch.Tensor) -> torch.Tensor:
+        away = x - GREY
+        return GREY + norm * away / lengths(away).clamp(min=1e-12)
+
+    taken = 0
+
+    def shrinking(x: torch.Tensor, gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        nonlocal taken
+        taken += 1
+        return steepest(2, norm / 4 * (1 - taken / (steps + 1)))(x, gradient, values)
+
+    with reading(model, layer) as read:
+        return ascend(
+            on_sphere(blank + normal(blank, draws(generator))),
+            lambda x: torch.stack([_measure(*pair) for pair in zip(read(x)[0], units, strict=True)]),
+            step_rule=shrinking,
+            project=on_sphere,
+            steps=steps,
+        )
+
+
+def _measure(answer: torch.Tensor, unit: Unit) -> torch.Tensor:
+    """Return a unit's activation, the mean of a channel's, or the length of all that a layer answers to an image."""
+    if not unit:
+        return torch.linalg.vector_norm(answer)
+    try:
+        return answer[tuple(unit)].mean()
+    except (IndexError, TypeError):
+        shape = tuple(answer.shape)
+        raise ValueError(f"units has {unit!r}; expected indices into {shape}, as the layer puts out") from None
+
+
+def class_model(
+    model: nn.Module,
+    y: torch.Tensor,
+    *,
+    shape: Sequence[int],
+    l2: float = 0.1,
+    steps: int = 200,
+    lr: float = 0.05,
+) -> Ascent:
+    """Return for each class of y (N,) the image whose logit is largest, less `l2` times its squared distance from grey.
+
+    Simonyan et al. (2014), section 2, https://arxiv.org/abs/1312.6034: the logit and not the probability, which grows
+    also where those of others fall. They begin at the mean image and leave pixels free; here the ascent, by Adam,
+    begins at grey and pixels stay between 0 and 1. Nothing is drawn. Raises TypeError and ValueError for anything but
+    classes (N,) that the model has logits for, a negative `l2`, and a logit that does not depend on the image.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    >>> found = class_model(model, torch.tensor([1]), shape=(1, 2, 2), l2=2.0)
+    >>> torch.allclose(found.x.flatten(), 0.5 + model[1].weight[1] / 4, atol=1e-3)
+    True
+    """
+    weight = _not_negative("l2", l2)
+    if not isinstance(y, torch.Tensor):
+        raise TypeError(f"y is {type(y).__name__}; expected a torch.Tensor")
+    blank = _blank(model, len(y), shape)
+    check_classes("y", y, blank)
+    with reading(model, "") as read:
+        return ascend(
+            blank,
+            lambda x: logits_of(read(x)[0], y) - weight * ((x - GREY) ** 2).sum((1, 2, 3)),
+            step_rule=Adam(lr),
+            project=lambda x: x.clamp(0, 1),
+            steps=steps,
+        )
+
+
+def invert(
+    model: nn.Module,
+    x: torch.Tensor,
+    layer: str,
+    *,
+    l2: float = 0.0,
+    tv: float = 0.0,
+    steps: int = 300,
+    lr: float = 0.05,
+    generator: torch.Generator | None = None,
+) -> Ascent:
+    """Return images to which a layer answers as it does to x (N, C, H, W): what is left of x in that layer.
+
+    Mahendran and Vedaldi (2015), section 2, https://arxiv.org/abs/1412.0035: it minimises
+    ‖f(z) − f(x)‖² / ‖f(x)‖² + `l2` · mean (z − ½)² + `tv` · mean ‖∇z‖², by Adam, from noise around grey, with pixels
+    between 0 and 1. `total_variation` is the last mean. They take the sixth power of pixels for the square, and
+    momentum for Adam. The history is minus that sum. ValueError for negative weights, images outside 0 to 1, and as
+    `activations`.
+
+    >>> x = torch.rand(1, 1, 3, 3)
+    >>> found = invert(nn.Sequential(nn.Flatten()), x, "0")
+    >>> torch.allclose(found.x, x, atol=1e-2)
+    True
+    """
+    check(model, x)
+    size, roughness = _not_negative("l2", l2), _not_negative("tv", tv)
+    start = (GREY + 0.1 * normal(x, draws(generator))).clamp(0, 1).expand_as(x)
+    with reading(model, layer) as read:
+        with torch.no_grad():
+            wanted = read(x)[0].flatten(1) if len(x) else x.flatten(1)
+        tiny = torch.finfo(x.dtype).tiny
+
+        def objective(z: torch.Tensor) -> torch.Tensor:
+            miss = (read(z)[0].flatten(1) - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=tiny)
+            return -miss - size * ((z - GREY) ** 2).mean((1, 2, 3)) - roughness * total_variation(z)
+
+        return ascend(start, objective, step_rule=Adam(lr), project=lambda z: z.clamp(0, 1), steps=steps)
+
+
+def total_variation(x: torch.Tensor) -> torch.Tensor:
+    """Return how rough images (N, C, H, W) are, (N,): the sum of squared differences of neighbours, per number.
+
+    Mahendran and Vedaldi (2015), section 2, with β = 2: ‖∇x‖², which ordinary speech would not call variation.
+
+    >>> total_variation(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))
+    tensor([3.5000])
+    """
+    down, across = x.diff(dim=2).square().sum((1, 2, 3)), x.diff(dim=3).square().sum((1, 2, 3))
+    return (down + across) / max(1, x[:1].numel())
+
+
+def _blank(model: nn.Module, count: int, shape: Sequence[int]) -> torch.Tensor:
+    """Return `count` grey images (count, C, H, W), where and of what a model is."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type(model).__name__}; expected a torch.nn.Module")
+    if not isinstance(shape, Sequence) or len(shape) != 3:
+        raise ValueError(f"shape is {shape!r}; expected (C, H, W)")
+    sizes = [as_int("shape", size, 1) for size in shape]
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    return torch.full((count, *sizes), GREY, dtype=dtype, device=device_of(model))
+
+
+def _not_negative(name: str, value: float) -> float:
+    if number(name, value) < 0:
+        raise ValueError(f"{name} is {value}; expected a number of at least 0")
+    return value
