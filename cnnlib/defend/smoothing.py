@@ -61,7 +61,8 @@ def predict(
 
     >>> brighter = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     >>> with torch.no_grad():
-    ...     _ = brighter[1].weight.copy_(torch.tensor([[-1.0], [1.0]])), brighter[1].bias.copy_(torch.tensor([0.5, -0.5]))
+    ...     _ = brighter[1].weight.copy_(torch.tensor([[-1.0], [1.0]]))
+    ...     _ = brighter[1].bias.copy_(torch.tensor([0.5, -0.5]))
     >>> predict(brighter, torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1), sigma=0.5)
     tensor([ 0, -1,  1])
     """
@@ -88,12 +89,19 @@ def certify(
     which the radius is σ Φ⁻¹(p); where p is at most ½ it is 0 and the class is ABSTAIN. With probability `alpha` at
     most an image gets a radius that is too large. None is larger than σ Φ⁻¹(alpha^(1 / samples)), that of a unanimous
     vote. The noise is the same for all images, so their errors are not independent. Raises what `predict` raises.
+
+    >>> brighter = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    >>> with torch.no_grad():
+    ...     _ = brighter[1].weight.copy_(torch.tensor([[-1.0], [1.0]]))
+    ...     _ = brighter[1].bias.copy_(torch.tensor([0.5, -0.5]))
+    >>> certify(brighter, torch.tensor([0.5, 0.7, 1.0]).view(3, 1, 1, 1), sigma=0.5)  # nearest to 0, 0.2 and 0.5
+    Certificate(classes=tensor([-1,  1,  1]), radius=tensor([0.0000, 0.1359, 0.4432]))
     """
     sigma, alpha, generator = _positive("sigma", sigma), _alpha(alpha), draws(generator)
     chosen = _votes(model, x, sigma, 100, generator, batch_size).argmax(1)
     votes = _votes(model, x, sigma, samples, generator, batch_size).gather(1, chosen[:, None]).squeeze(1)
     bound = {k: lower_bound(k, samples, alpha) for k in set(votes.tolist())}
-    radius = [max(0.0, sigma * NormalDist().inv_cdf(bound[k])) if bound[k] > 0 else 0.0 for k in votes.tolist()]
+    radius = [sigma * NormalDist().inv_cdf(bound[k]) if bound[k] > 0.5 else 0.0 for k in votes.tolist()]
     radii = torch.tensor(radius, dtype=x.dtype, device=x.device)
     return Certificate(torch.where(radii > 0, chosen, ABSTAIN), radii)
 

@@ -25,8 +25,8 @@ class Adversary:
     `step_size` is 2.5 ε / steps unless given, and 1.25 ε for a single step: that is the cheap kind of Wong et al.
     (2020), algorithm 3, https://arxiv.org/abs/2001.03994, FGSM from a random start, at twice the price of training.
 
-    Raises ValueError for the norm 0, fewer than one step, and a step that is not positive; when called, TypeError or
-    ValueError for images that are no floats (N, C, H, W) in the threat's box.
+    Raises TypeError for what is no threat, ValueError for the norm 0, fewer than one step, and a step that is not
+    positive; when called, TypeError or ValueError for images that are no floats (N, C, H, W) in the threat's box.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     >>> with torch.no_grad():
@@ -43,6 +43,8 @@ class Adversary:
 
     def __post_init__(self) -> None:
         as_int("steps", self.steps, 1)
+        if not isinstance(self.threat, Threat):
+            raise TypeError(f"threat is {self.threat!r}; expected a Threat")
         if self.threat.norm == 0:
             raise ValueError("threat has the norm 0; expected 2 or inf, in which a step is as long as it looks")
         if self.step_size is not None and number("step_size", self.step_size) <= 0:
