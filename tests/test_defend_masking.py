@@ -58,8 +58,8 @@ def unsound(model, data, threat=THREAT, **options):
 
 
 @pytest.mark.parametrize("threat", [THREAT, Threat(2, 0.5)], ids=["inf", "2"])
-def test_a_network_that_hides_nothing_looks_sound(data, threat):
-    what, numbers = unsound(victim(), data, threat, steps=10)
+def test_a_network_that_hides_nothing_looks_sound(threat):
+    what, numbers = unsound(victim(), digits(42), threat, steps=10)  # a single image is less than the tolerance
     assert what == set()
     assert numbers["more steps"]["1"] < numbers["more steps"]["10"]
     assert numbers["unbounded"]["fooled"] == 1
