@@ -95,35 +95,34 @@ def class_model(
     y: torch.Tensor,
     *,
     shape: Sequence[int],
-    l2: float = 0.1,
+    l2: float = 1.0,
+    tv: float = 0.0,
     steps: int = 200,
     lr: float = 0.05,
 ) -> Ascent:
-    """Return for each class of y (N,) the image whose logit is largest, less `l2` times its squared distance from grey.
+    """Return for each class of y (N,) the image with the largest logit, less `l2` · ‖x − ½‖² and `tv` · ‖∇x‖².
 
     Simonyan et al. (2014), section 2, https://arxiv.org/abs/1312.6034: the logit and not the probability, which grows
-    also where those of others fall. They begin at the mean image and leave pixels free; here the ascent, by Adam,
-    begins at grey and pixels stay between 0 and 1. Nothing is drawn. Raises TypeError and ValueError for anything but
-    classes (N,) that the model has logits for, a negative `l2`, and a logit that does not depend on the image.
+    also where those of others fall. They begin at the mean image, leave pixels free and have no `tv`; here the ascent,
+    by Adam, begins at grey, and pixels stay between 0 and 1. Nothing is drawn. Raises TypeError and ValueError for
+    anything but classes (N,) that the model has logits for, and a negative weight.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     >>> found = class_model(model, torch.tensor([1]), shape=(1, 2, 2), l2=2.0)
     >>> torch.allclose(found.x.flatten(), 0.5 + model[1].weight[1] / 4, atol=1e-3)
     True
     """
-    weight = _not_negative("l2", l2)
+    _not_negative("l2", l2), _not_negative("tv", tv)
     if not isinstance(y, torch.Tensor):
         raise TypeError(f"y is {type(y).__name__}; expected a torch.Tensor")
     blank = _blank(model, len(y), shape)
     check_classes("y", y, blank)
+
+    def objective(x: torch.Tensor) -> torch.Tensor:
+        return logits_of(read(x)[0], y) - l2 * (x - GREY).square().sum((1, 2, 3)) - tv * squared_gradient(x)
+
     with reading(model, "") as read:
-        return ascend(
-            blank,
-            lambda x: logits_of(read(x)[0], y) - weight * ((x - GREY) ** 2).sum((1, 2, 3)),
-            step_rule=Adam(lr),
-            project=lambda x: x.clamp(0, 1),
-            steps=steps,
-        )
+        return ascend(blank, objective, step_rule=Adam(lr), project=lambda x: x.clamp(0, 1), steps=steps)
 
 
 def invert(
@@ -140,10 +139,9 @@ def invert(
     """Return images to which a layer answers as it does to x (N, C, H, W): what is left of x in that layer.
 
     Mahendran and Vedaldi (2015), section 2, https://arxiv.org/abs/1412.0035: it minimises
-    ‖f(z) − f(x)‖² / ‖f(x)‖² + `l2` · mean (z − ½)² + `tv` · mean ‖∇z‖², by Adam, from noise around grey, with pixels
-    between 0 and 1. `total_variation` is the last mean. They take the sixth power of pixels for the square, and
-    momentum for Adam. The history is minus that sum. ValueError for negative weights, images outside 0 to 1, and as
-    `activations`.
+    ‖f(z) − f(x)‖² / ‖f(x)‖² + `l2` · ‖z − ½‖² + `tv` · ‖∇z‖², by Adam, from noise around grey, with pixels between 0
+    and 1. They take the sixth power of pixels for the square, and momentum for Adam. The history is minus that sum.
+    ValueError for negative weights, images outside 0 to 1, and as `activations`.
 
     >>> x = torch.rand(1, 1, 3, 3)
     >>> found = invert(nn.Sequential(nn.Flatten()), x, "0")
@@ -151,30 +149,38 @@ def invert(
     True
     """
     check(model, x)
-    size, roughness = _not_negative("l2", l2), _not_negative("tv", tv)
+    _not_negative("l2", l2), _not_negative("tv", tv)
     start = (GREY + 0.1 * normal(x, draws(generator))).clamp(0, 1).expand_as(x)
     with reading(model, layer) as read:
         with torch.no_grad():
-            wanted = read(x)[0].flatten(1) if len(x) else x.flatten(1)
-        tiny = torch.finfo(x.dtype).tiny
+            wanted = read(x)[0] if len(x) else x
 
         def objective(z: torch.Tensor) -> torch.Tensor:
-            miss = (read(z)[0].flatten(1) - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=tiny)
-            return -miss - size * ((z - GREY) ** 2).mean((1, 2, 3)) - roughness * total_variation(z)
+            prior = l2 * (z - GREY).square().sum((1, 2, 3)) + tv * squared_gradient(z)
+            return -relative_miss(read(z)[0], wanted) - prior
 
         return ascend(start, objective, step_rule=Adam(lr), project=lambda z: z.clamp(0, 1), steps=steps)
 
 
-def total_variation(x: torch.Tensor) -> torch.Tensor:
-    """Return how rough images (N, C, H, W) are, (N,): the sum of squared differences of neighbours, per number.
+def relative_miss(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Return ‖found − wanted‖² / ‖wanted‖² of each row, (N,).
 
-    Mahendran and Vedaldi (2015), section 2, with β = 2: ‖∇x‖², which ordinary speech would not call variation.
-
-    >>> total_variation(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))
-    tensor([3.5000])
+    >>> relative_miss(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 3.0]]))
+    tensor([0.1000])
     """
-    down, across = x.diff(dim=2).square().sum((1, 2, 3)), x.diff(dim=3).square().sum((1, 2, 3))
-    return (down + across) / max(1, x[:1].numel())
+    size = wanted.flatten(1).square().sum(1).clamp(min=torch.finfo(wanted.dtype).tiny)
+    return (found - wanted).flatten(1).square().sum(1) / size
+
+
+def squared_gradient(x: torch.Tensor) -> torch.Tensor:
+    """Return ‖∇x‖² of images (N, C, H, W), (N,): the squared differences of neighbours, down and across, in sum.
+
+    Mahendran and Vedaldi (2015), section 2: their total variation with β = 2.
+
+    >>> squared_gradient(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))
+    tensor([14.])
+    """
+    return x.diff(dim=2).square().sum((1, 2, 3)) + x.diff(dim=3).square().sum((1, 2, 3))
 
 
 def _blank(model: nn.Module, count: int, shape: Sequence[int]) -> torch.Tensor:
@@ -188,7 +194,6 @@ def _blank(model: nn.Module, count: int, shape: Sequence[int]) -> torch.Tensor:
     return torch.full((count, *sizes), GREY, dtype=dtype, device=device_of(model))
 
 
-def _not_negative(name: str, value: float) -> float:
+def _not_negative(name: str, value: float) -> None:
     if number(name, value) < 0:
         raise ValueError(f"{name} is {value}; expected a number of at least 0")
-    return value
