@@ -10,6 +10,7 @@ from cnnlib import attacks, weights
 from cnnlib.data import sets, tensors
 from cnnlib.evaluate import unit_floats
 from cnnlib.inputs import Threat
+from cnnlib.inputs.transforms import compose, random_affine, random_light, views
 
 
 class Case(NamedTuple):
@@ -29,6 +30,8 @@ class Case(NamedTuple):
         return self.function(model, x, y, self.threat, **{**self.options, **options})
 
 
+FEW = views(compose(random_affine(degrees=10, shift=0.05), random_light()), 3)
+
 CASES = {
     "fgsm": Case("fgsm", Threat(inf, 0.2), {}, 0.7),
     "fgsm, 2": Case("fgsm", Threat(2, 1.0), {}, 0.7),
@@ -38,6 +41,8 @@ CASES = {
     "apgd": Case("apgd", Threat(inf, 0.2), {"steps": 20}, 0.9),
     "apgd, 2": Case("apgd", Threat(2, 1.0), {"steps": 20}, 0.9),
     "apgd, ratio": Case("apgd", Threat(inf, 0.2), {"steps": 20, "loss": attacks.difference_ratio}, 0.9),
+    "eot": Case("eot", Threat(inf, 0.2), {"steps": 6, "transforms": FEW}, 0.5),
+    "eot, 2": Case("eot", Threat(2, 1.5), {"steps": 6, "transforms": FEW}, 0.5),
 }
 
 
