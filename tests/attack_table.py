@@ -43,6 +43,15 @@ CASES = {
     "apgd, ratio": Case("apgd", Threat(inf, 0.2), {"steps": 20, "loss": attacks.difference_ratio}, 0.9),
     "eot": Case("eot", Threat(inf, 0.2), {"steps": 6, "transforms": FEW}, 0.5),
     "eot, 2": Case("eot", Threat(2, 1.5), {"steps": 6, "transforms": FEW}, 0.5),
+    "one pixel": Case("one_pixel", Threat(0, 1), {"queries": 200, "population": 20}, 0.3),
+    "one pixel, 3": Case("one_pixel", Threat(0, 3), {"queries": 100, "population": 20}, 0.6),
+    "square": Case("square", Threat(inf, 0.2), {"queries": 100}, 0.8),
+    "square, 2": Case("square", Threat(2, 1.0), {"queries": 100}, 0.6),
+    "nes": Case("nes", Threat(inf, 0.2), {"queries": 200, "samples": 16}, 0.8),
+    "nes, 2": Case("nes", Threat(2, 1.0), {"queries": 200, "samples": 16}, 0.8),
+    "boundary": Case("boundary", Threat(2, 1.5), {"queries": 150}, 0.7),
+    "hop skip jump": Case("hop_skip_jump", Threat(2, 1.5), {"queries": 200}, 0.7),
+    "hop skip jump, inf": Case("hop_skip_jump", Threat(inf, 0.3), {"queries": 200}, 0.6),
 }
 
 

@@ -1,0 +1,42 @@
+"""Transfer: what fools one network may fool another, which nobody has asked anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from cnnlib.inputs import Result, Threat, attack_on
+
+
+def transfer(
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    threat: Threat,
+    *,
+    surrogate: nn.Module,
+    attack: Callable[..., Result],
+    target: torch.Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Result:
+    """Attack a `surrogate`, and return what the model makes of the images.
+
+    Papernot et al. (2016), https://arxiv.org/abs/1605.07277. `attack` is any of the others, with options of its own by
+    `functools.partial`. The model is asked once, about the image itself: those that it has wrong come back unchanged.
+    The history is that of the surrogate.
+
+    >>> from cnnlib.attacks import fgsm
+    >>> one, two = (nn.Sequential(nn.Flatten(), nn.Linear(2, 2)) for _ in range(2))
+    >>> _ = one[1].weight.data.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]])), one[1].bias.data.zero_()
+    >>> _ = two[1].weight.data.copy_(torch.tensor([[2.0, 0.5], [0.0, 1.0]])), two[1].bias.data.zero_()
+    >>> x, y = torch.tensor([[[[0.6, 0.5]]]]), torch.tensor([0])
+    >>> [transfer(one, x, y, Threat(2, eps), surrogate=two, attack=fgsm).success.item() for eps in (0.05, 0.2)]
+    [False, True]
+    """
+    with attack_on(model, x, y, threat, target=target, generator=generator) as victim:
+        victim.ask(x)
+        towards = {} if target is None else {"target": target}
+        found = attack(surrogate, x, y, threat, generator=generator, **towards)
+        return victim.result(found.adversarial, found.history)
