@@ -112,7 +112,7 @@ def class_model(
     >>> torch.allclose(found.x.flatten(), 0.5 + model[1].weight[1] / 4, atol=1e-3)
     True
     """
-    _not_negative("l2", l2), _not_negative("tv", tv)
+    _check_weights(l2, tv)
     if not isinstance(y, torch.Tensor):
         raise TypeError(f"y is {type(y).__name__}; expected a torch.Tensor")
     blank = _blank(model, len(y), shape)
@@ -149,7 +149,7 @@ def invert(
     True
     """
     check(model, x)
-    _not_negative("l2", l2), _not_negative("tv", tv)
+    _check_weights(l2, tv)
     start = (GREY + 0.1 * normal(x, draws(generator))).clamp(0, 1).expand_as(x)
     with reading(model, layer) as read:
         with torch.no_grad():
@@ -194,6 +194,7 @@ def _blank(model: nn.Module, count: int, shape: Sequence[int]) -> torch.Tensor:
     return torch.full((count, *sizes), GREY, dtype=dtype, device=device_of(model))
 
 
-def _not_negative(name: str, value: float) -> None:
-    if number(name, value) < 0:
-        raise ValueError(f"{name} is {value}; expected a number of at least 0")
+def _check_weights(l2: float, tv: float) -> None:
+    for name, value in (("l2", l2), ("tv", tv)):
+        if number(name, value) < 0:
+            raise ValueError(f"{name} is {value}; expected a number of at least 0")
