@@ -28,7 +28,7 @@ from cnnlib.geometry import as_int
 from cnnlib.history import History, epochs_without_gain, sentence, write_log
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-Adversary = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
+Adversary = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator, int], torch.Tensor]
 
 
 def train(
@@ -58,8 +58,8 @@ def train(
     images are floats, or bytes, which become numbers from 0 to 1; they are moved to the device of the model's
     parameters. `schedule(step)` is the learning rate of step 0, 1, …; see `cnnlib.schedules`. Each epoch takes the
     images in a new order, `batch_size` at a time, and drops the few that fill no batch. `augment(x, generator)` changes
-    a batch before its step; then `adversary(model, x, labels, generator)` may change it with the model in view, as in
-    `defend.Adversary`. A `precision` other than "float32" is torch's automatic mixed precision.
+    a batch before its step; then `adversary(model, x, labels, generator, step)` may change it with the model in view,
+    as `defend.Adversary` does. A `precision` other than "float32" is torch's automatic mixed precision.
 
     With a `checkpoint` every epoch ends in that file, and a training that finds it goes on from there: on a processor,
     with as many threads and processes, to the same bytes. `log` is a CSV file of the rows so far. With `patience` and
@@ -166,7 +166,7 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     schedule: Callable[[int], float],
     augment: Augment | None,
-    adversary: Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor] | None,
+    adversary: Callable[[torch.Tensor, torch.Tensor, torch.Generator, int], torch.Tensor] | None,
     label_smoothing: float,
     seed: int,
     precision: str,
@@ -188,7 +188,7 @@ def _epoch(
                 x = augment(x, generator)
             x, target = x[rank::processes].contiguous(memory_format=_layout(channels_last)), target[rank::processes]
             if adversary:  # each process draws its own numbers, as for the dropout of its share
-                x = adversary(x, target, torch.default_generator)
+                x = adversary(x, target, torch.default_generator, epoch * batches + batch)
             lr = float(schedule(epoch * batches + batch))
             for group in optimiser.param_groups:
                 group["lr"] = lr

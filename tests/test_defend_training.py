@@ -40,7 +40,7 @@ def images(n=40, pixels=6):
 def test_on_a_linear_model_each_image_becomes_the_corner_that_is_worst(steps):
     """From everywhere: 2.5 ε is enough to cross from one corner to the other. The weight of the third pixel is 0."""
     x, y = images()
-    worst = Adversary(Threat(inf, 0.1), steps=steps)(linear(), x, y, seeded())
+    worst = Adversary(Threat(inf, 0.1), steps=steps)(linear(), x, y, seeded(), 0)
     away = torch.where(y == 0, -1.0, 1.0)[:, None] * torch.tensor([-1.0, -1, 0, 1, 1, 1])
     expected = (x + 0.1 * away[:, None, None, :]).clamp(0, 1)
     sides = [0, 1, 3, 4, 5]
@@ -50,7 +50,7 @@ def test_on_a_linear_model_each_image_becomes_the_corner_that_is_worst(steps):
 
 def test_on_a_linear_model_l2_goes_straight_to_the_border():
     x, y = 0.4 + 0.2 * images()[0], images()[1]
-    worst = Adversary(Threat(2, 0.25), steps=40, step_size=0.05)(linear(), x, y, seeded())
+    worst = Adversary(Threat(2, 0.25), steps=40, step_size=0.05)(linear(), x, y, seeded(), 0)
     w = linear()[1].weight[0].detach() / linear()[1].weight[0].norm()
     sign = torch.where(y == 0, -1.0, 1.0).double()[:, None]
     torch.testing.assert_close(worst.flatten(1), x.flatten(1) + 0.25 * sign * w, rtol=0, atol=1e-3)
@@ -62,7 +62,7 @@ def test_the_cheap_kind_is_one_step_of_five_quarters_from_a_random_start():
     z = start.clone().requires_grad_()
     F.cross_entropy(linear()(z), y, reduction="sum").backward()
     expected = (x + (start + 0.125 * z.grad.sign() - x).clamp(-0.1, 0.1)).clamp(0, 1)
-    assert torch.equal(Adversary(Threat(inf, 0.1), steps=1)(linear(), x, y, seeded(4)), expected)
+    assert torch.equal(Adversary(Threat(inf, 0.1), steps=1)(linear(), x, y, seeded(4), 0), expected)
 
 
 @pytest.mark.parametrize("norm", [2, inf])
@@ -71,20 +71,27 @@ def test_every_image_has_its_own_start_and_every_call_another(norm):
     nn.init.zeros_(flat[1].weight)  # no gradient: all stay where they begin
     x, y = torch.full((50, 1, 1, 6), 0.5, dtype=torch.float64), torch.zeros(50, dtype=torch.int64)
     generator = seeded()
-    first, second = (Adversary(Threat(norm, 0.25))(flat, x, y, generator) for _ in range(2))
+    first, second = (Adversary(Threat(norm, 0.25))(flat, x, y, generator, 0) for _ in range(2))
     assert len({tuple(image.flatten().tolist()) for image in torch.cat([first, second])}) == 100
     away = distance(x, first, norm)
     assert away.max() <= 0.25
     assert len(set(away.tolist())) == 50
     assert away.max() > 0.2
-    assert torch.equal(first, Adversary(Threat(norm, 0.25))(flat, x, y, seeded()))
+    assert torch.equal(first, Adversary(Threat(norm, 0.25))(flat, x, y, seeded(), 0))
+
+
+@pytest.mark.parametrize(("step", "eps"), [(0, 0.025), (1, 0.05), (3, 0.1), (100, 0.1)])
+def test_epsilon_grows_during_the_ramp(step, eps):
+    x, y = images()
+    growing = Adversary(Threat(inf, 0.1), ramp=4)(linear(), x, y, seeded(), step)
+    assert torch.equal(growing, Adversary(Threat(inf, eps))(linear(), x, y, seeded(), 0))
 
 
 def test_images_that_are_misclassified_are_attacked_too():
     x, y = images()
     wrong = linear()(x).argmax(1) != y
     assert wrong.sum() > 5
-    worst = ADVERSARY(linear(), x, y, seeded())
+    worst = ADVERSARY(linear(), x, y, seeded(), 0)
     losses = [F.cross_entropy(linear()(z), y, reduction="none") for z in (x, worst)]
     assert (losses[1] > losses[0]).all()
 
@@ -94,11 +101,11 @@ def test_the_model_that_is_attacked_is_the_one_in_use_and_identical_afterwards()
     model.drop.train()
     x = torch.rand(3, 3, 8, 8, generator=seeded(1))
     y, before = model.eval()(x).argmax(1), state(model)
-    quiet = ADVERSARY(model, x, y, seeded())
+    quiet = ADVERSARY(model, x, y, seeded(), 0)
     assert state(model) == before
     model.train()
     before, global_state = state(model), torch.get_rng_state()
-    assert torch.equal(ADVERSARY(model, x, y, seeded()), quiet)
+    assert torch.equal(ADVERSARY(model, x, y, seeded(), 0), quiet)
     assert state(model) == before
     assert torch.equal(torch.get_rng_state(), global_state)
 
@@ -108,6 +115,7 @@ def test_the_model_that_is_attacked_is_the_one_in_use_and_identical_afterwards()
     [
         ({"threat": Threat(0, 3)}, ValueError, "threat has the norm 0; expected 2 or inf"),
         ({"threat": 0.1}, TypeError, "threat is 0.1; expected a Threat"),
+        ({"ramp": -1}, ValueError, "ramp is -1; expected an integer of at least 0"),
         ({"steps": 0}, ValueError, "steps is 0; expected an integer of at least 1"),
         ({"step_size": 0}, ValueError, "step_size is 0; expected a positive number"),
         ({"step_size": torch.nan}, ValueError, "step_size is nan; expected"),
@@ -125,7 +133,8 @@ def test_bad_images_are_named():
 
 def test_the_training_is_a_plain_one_on_the_worst_images_to_the_bit():
     ours, theirs, (data, labels) = network(), network(), digits()
-    history = run(ours, data, labels, seed=5, epochs=2, adversary=ADVERSARY, schedule=lambda step: 0.05)
+    adversary = Adversary(Threat(inf, 0.1), steps=2, ramp=9)
+    history = run(ours, data, labels, seed=5, epochs=2, adversary=adversary, schedule=lambda step: 0.05)
     optimiser = sgd(theirs.train())
     optimiser.param_groups[0]["lr"] = 0.05
     for epoch in range(2):
@@ -135,7 +144,8 @@ def test_the_training_is_a_plain_one_on_the_worst_images_to_the_bit():
             torch.manual_seed(layers)
             for step in range(STEPS):
                 chosen = order[step * BATCH : (step + 1) * BATCH]
-                x = ADVERSARY(theirs, data[chosen].float() / 255, labels[chosen], torch.default_generator)
+                x, now = data[chosen].float() / 255, epoch * STEPS + step
+                x = adversary(theirs, x, labels[chosen], torch.default_generator, now)
                 loss = F.cross_entropy(theirs(x), labels[chosen])
                 optimiser.zero_grad()
                 loss.backward()
@@ -153,7 +163,8 @@ class Stopped(Exception):
 @pytest.mark.parametrize("epoch", [0, 1, 2])
 def test_stopped_in_any_epoch_it_ends_the_same(tmp_path, epoch):
     """With dropout and batch normalisation, which draw from the generator that the adversary draws from too."""
-    direct, resumed, rest = network(), network(), {"epochs": 3, "adversary": ADVERSARY}
+    direct, resumed = network(), network()
+    rest = {"epochs": 3, "adversary": Adversary(Threat(inf, 0.1), steps=2, ramp=2 * STEPS)}
     rows = run(direct, *digits(), **rest)
     left = epoch * STEPS + 3
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -24,25 +24,29 @@ class Adversary:
 
     `step_size` is 2.5 ε / steps unless given, and 1.25 ε for a single step: that is the cheap kind of Wong et al.
     (2020), algorithm 3, https://arxiv.org/abs/2001.03994, FGSM from a random start, at twice the price of training.
+    During the first `ramp` steps of the training ε grows to its full size in equal parts, as in Gowal et al. (2018),
+    https://arxiv.org/abs/1810.12715: a small network that meets the full ε at once may learn nothing at all.
 
-    Raises TypeError for what is no threat, ValueError for the norm 0, fewer than one step, and a step that is not
-    positive; when called, TypeError or ValueError for images that are no floats (N, C, H, W) in the threat's box.
+    Raises TypeError for what is no threat, ValueError for the norm 0, fewer than one step, a step that is not positive,
+    and a negative ramp; when called, TypeError or ValueError for images that are no floats (N, C, H, W) in the box.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     >>> with torch.no_grad():
     ...     _ = model[1].weight.copy_(torch.tensor([[-1.0], [1.0]]))
     >>> x, y = torch.tensor([0.25, 0.75]).view(2, 1, 1, 1), torch.tensor([0, 1])
     >>> worst = Adversary(Threat(torch.inf, 0.125), steps=3)
-    >>> worst(model, x, y, torch.Generator().manual_seed(0)).flatten()  # each as near to the other class as it may be
+    >>> worst(model, x, y, torch.Generator().manual_seed(0), step=0).flatten()  # as near to the other class as may be
     tensor([0.3750, 0.6250])
     """
 
     threat: Threat
     steps: int = 7
     step_size: float | None = None
+    ramp: int = 0
 
     def __post_init__(self) -> None:
         as_int("steps", self.steps, 1)
+        as_int("ramp", self.ramp, 0)
         if not isinstance(self.threat, Threat):
             raise TypeError(f"threat is {self.threat!r}; expected a Threat")
         if self.threat.norm == 0:
@@ -50,17 +54,20 @@ class Adversary:
         if self.step_size is not None and number("step_size", self.step_size) <= 0:
             raise ValueError(f"step_size is {self.step_size!r}; expected a positive number")
 
-    def __call__(self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return the worst images found around x (N, C, H, W) with the labels y (N,)."""
+    def __call__(
+        self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator, step: int
+    ) -> torch.Tensor:
+        """Return the worst images found around x (N, C, H, W) with the labels y (N,), in a `step` of the training."""
         check_images(x, self.threat)
-        size = self.step_size
+        grown = min(1.0, (step + 1) / max(1, self.ramp))
+        threat, size = replace(self.threat, eps=self.threat.eps * grown), self.step_size
         if size is None:
-            size = (1.25 if self.steps == 1 else 2.5 / self.steps) * self.threat.eps
+            size = (1.25 if self.steps == 1 else 2.5 / self.steps) * threat.eps
         with frozen(model):
             return ascend(
-                self.threat.somewhere(x, generator, count=len(x)),
+                threat.somewhere(x, generator, count=len(x)),
                 lambda images: cross_entropy(model(images), y, None),
-                step_rule=steepest(self.threat.norm, size),
-                project=self.threat.around(x),
+                step_rule=steepest(threat.norm, size),
+                project=threat.around(x),
                 steps=self.steps,
             ).x
