@@ -37,6 +37,12 @@ def boundary(
 
     What is looked for is the least distance in the norm 2: an image is returned if it is within ε, and otherwise
     unchanged. Raises ValueError for `starts` that are no images like x.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    >>> _ = model[1].weight.data.copy_(torch.tensor([[0.0], [1.0]])), model[1].bias.data.copy_(torch.tensor([33.0, 0]))
+    >>> x, y = torch.full((1, 1, 8, 8), 0.5), torch.tensor([0])  # of class 0: the sum is 32
+    >>> round(boundary(model, x, y, Threat(2, 1), queries=1000).l2.item(), 2)  # 1/8 would be the least
+    0.13
     """
     with attack_on(model, x, y, threat, target=target, generator=generator, norms=(2,)) as victim:
         left = first_query(victim, queries)

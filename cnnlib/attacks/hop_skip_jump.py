@@ -32,6 +32,12 @@ def hop_skip_jump(
     Chen et al. (2020), algorithm 2, https://arxiv.org/abs/1904.02144. At the border, the mean of random directions,
     counted as positive where they fool and as negative where they do not, is its normal. The norm is 2 or ∞. `starts`,
     what is used of the answers, and what ε means are as in `boundary`.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    >>> _ = model[1].weight.data.copy_(torch.tensor([[0.0], [1.0]])), model[1].bias.data.copy_(torch.tensor([33.0, 0]))
+    >>> x, y = torch.full((1, 1, 8, 8), 0.5), torch.tensor([0])  # of class 0: the sum is 32
+    >>> round(hop_skip_jump(model, x, y, Threat(2, 1), queries=1000).l2.item(), 2)  # 1/8 would be the least
+    0.13
     """
     with attack_on(model, x, y, threat, target=target, generator=generator, norms=(2, inf)) as victim:
         left = first_query(victim, queries)

@@ -32,6 +32,12 @@ def nes(
     first about the image itself, and one about the image after every step. The norm is 2 or ∞.
 
     Raises ValueError for `samples` that are no even number of at least 2.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    >>> _ = model[1].weight.data.copy_(torch.tensor([[0.0], [1.0]])), model[1].bias.data.copy_(torch.tensor([32.8, 0]))
+    >>> x, y = torch.full((1, 1, 8, 8), 0.5), torch.tensor([0])  # of class 0: the sum is 32
+    >>> nes(model, x, y, Threat(inf, 0.02), queries=500).success
+    tensor([True])
     """
     if not isinstance(samples, int) or samples < 2 or samples % 2:
         raise ValueError(f"samples is {samples!r}; expected an even number of at least 2")

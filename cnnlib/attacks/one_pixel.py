@@ -30,6 +30,13 @@ def one_pixel(
     asked for, only logits: at most `queries` times, the first time of the image itself.
 
     Raises ValueError for a `population` of fewer than four.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    >>> _ = model[1].weight.data.copy_(torch.tensor([[0.0], [1.0]])), model[1].bias.data.copy_(torch.tensor([32.4, 0]))
+    >>> x, y = torch.full((1, 1, 8, 8), 0.5), torch.tensor([0])  # of class 0: the sum is 32
+    >>> found = one_pixel(model, x, y, Threat(0, 1), queries=100)
+    >>> found.success, found.l0
+    (tensor([True]), tensor([1.]))
     """
     size = as_int("population", population, 4)
     with attack_on(model, x, y, threat, target=target, generator=generator, norms=(0,)) as victim:

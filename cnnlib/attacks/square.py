@@ -34,10 +34,10 @@ def square(
 
     Raises ValueError for a `share` that is not above 0 and at most 1.
 
-    >>> model, x, y = nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), torch.full((1, 1, 8, 8), 0.5), torch.tensor([0])
-    >>> _ = nn.init.zeros_(model[1].bias), nn.init.constant_(model[1].weight[0].detach(), 0.1)
-    >>> _ = nn.init.zeros_(model[1].weight[1].detach())
-    >>> square(model, x, y, Threat(inf, 0.6), queries=40).success
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    >>> _ = model[1].weight.data.copy_(torch.tensor([[0.0], [1.0]])), model[1].bias.data.copy_(torch.tensor([32.8, 0]))
+    >>> x, y = torch.full((1, 1, 8, 8), 0.5), torch.tensor([0])  # of class 0: the sum is 32
+    >>> square(model, x, y, Threat(inf, 0.02), queries=100).success
     tensor([True])
     """
     if not 0 < share <= 1:
