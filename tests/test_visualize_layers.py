@@ -35,6 +35,16 @@ class Odd(nn.Module):
         return self.pair(self.twice(self.twice(x)))[0].flatten(1)
 
 
+class Aside(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.aside, self.out = nn.Conv2d(3, 2, 3), nn.Flatten()
+
+    def forward(self, x):
+        self.aside(x)
+        return self.out(x)
+
+
 class Pair(nn.Module):
     def forward(self, x):
         return x, x
@@ -66,6 +76,8 @@ def test_other_bad_input_is_named():
         visualize.activations(Mixed(), x[:0], "conv")
     with pytest.raises(ValueError, match="batch_size is 0"):
         visualize.activations(Mixed(), x, "conv", batch_size=0)
+    with pytest.raises(ValueError, match="layer is 'aside', on which no logit depends"):
+        visualize.grad_cam(Aside(), x, torch.zeros(12, dtype=torch.int64), "aside")
     with pytest.raises(ValueError, match=r"layer is 'out', which puts out \(12, 4\); expected \(N, C, h, w\)"):
         visualize.grad_cam(Mixed(), x, torch.zeros(12, dtype=torch.int64), "out")
 

@@ -8,6 +8,7 @@ import torch
 
 from cnnlib.checks import number
 from cnnlib.geometry import as_int
+from cnnlib.inputs.victim import check_classes
 
 
 class Probe(NamedTuple):
@@ -40,15 +41,17 @@ def linear_probe(features: torch.Tensor, y: torch.Tensor, *, ridge: float = 1e-3
     is fitted by cross-entropy, this one in closed form, so that nothing depends on how long one trains. It minimises
     the mean squared error plus `ridge` · v · ‖w‖², with v the mean squared distance of the features from their mean, so
     that the scale of a layer makes no difference. In float64. Raises ValueError for no features or not finite ones,
-    labels that do not go with them or are negative, and a ridge that is not positive.
+    labels that do not go with them or are negative, and a ridge that is not positive; TypeError for labels that are no
+    tensor.
 
     >>> probe = linear_probe(torch.tensor([[0.0], [1.0], [2.0], [3.0]]), torch.tensor([0, 0, 1, 1]))
     >>> probe.accuracy(torch.tensor([[0.4], [2.6]]), torch.tensor([0, 1]))
     1.0
     """
     _check(features, "features")
-    if not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != features.shape[:1] or y.min() < 0:
-        raise ValueError(f"y is {y!r}; expected int64 classes of shape ({len(features)},), from 0 on")
+    check_classes("y", y, features)
+    if y.min() < 0:
+        raise ValueError(f"y runs from {y.min()} to {y.max()}; expected classes from 0 on")
     if not number("ridge", ridge) > 0:
         raise ValueError(f"ridge is {ridge}; expected a positive number")
     flat, wanted = features.flatten(1).double(), torch.nn.functional.one_hot(y).double()
@@ -90,5 +93,7 @@ def _check(features: torch.Tensor, name: str) -> None:
     if not isinstance(features, torch.Tensor) or features.ndim < 2 or not features.numel():
         found = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
         raise ValueError(f"{name} is {found}; expected at least one row (N, …)")
-    if not features.is_floating_point() or not features.isfinite().all():
-        raise ValueError(f"{name} is {features}; expected finite floating-point numbers")
+    if not features.is_floating_point():
+        raise ValueError(f"{name} is {features.dtype}; expected floating-point numbers")
+    if not features.isfinite().all():
+        raise ValueError(f"{name} has {(~features.isfinite()).sum()} numbers that are not finite; expected none")

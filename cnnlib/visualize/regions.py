@@ -28,7 +28,8 @@ def grad_cam(model: nn.Module, x: torch.Tensor, y: torch.Tensor, layer: str) -> 
         planes, logits = read(x.detach().requires_grad_())  # a model whose parameters are frozen needs it
         if planes.ndim != 4:
             raise ValueError(f"layer is {layer!r}, which puts out {tuple(planes.shape)}; expected (N, C, h, w)")
-        (slopes,) = torch.autograd.grad(logits_of(logits, y).sum(), planes, allow_unused=True)
+        score = logits_of(logits, y).sum()
+        slopes = torch.autograd.grad(score, planes, allow_unused=True)[0] if score.requires_grad else None
     if slopes is None:
         raise ValueError(f"layer is {layer!r}, on which no logit depends; expected one on the way to them")
     map_ = (slopes.mean((2, 3), keepdim=True) * planes.detach()).sum(1, keepdim=True).relu()

@@ -81,10 +81,9 @@ def maximise_activation(
 
 def _measure(answer: torch.Tensor, unit: Unit) -> torch.Tensor:
     """Return a unit's activation, the mean of a channel's, or the length of all that a layer answers to an image."""
-    if not unit:
-        return torch.linalg.vector_norm(answer)
     try:
-        return answer[tuple(unit)].mean()
+        index = tuple(unit)
+        return answer[index].mean() if index else torch.linalg.vector_norm(answer)
     except (IndexError, TypeError):
         shape = tuple(answer.shape)
         raise ValueError(f"units has {unit!r}; expected indices into {shape}, as the layer puts out") from None
