@@ -1,10 +1,14 @@
 """Attacks: small changes of an image, found so that a network is wrong about it."""
 
+from cnnlib.attacks.carlini_wagner import carlini_wagner
 from cnnlib.attacks.decision import boundary
+from cnnlib.attacks.deepfool import deepfool
 from cnnlib.attacks.expectation import FROM_ANYWHERE, eot
 from cnnlib.attacks.fooling import Fooling, fooling_by_ascent, fooling_by_evolution
 from cnnlib.attacks.gradient import apgd, fgsm, pgd
 from cnnlib.attacks.hop_skip_jump import hop_skip_jump
+from cnnlib.attacks.lbfgs import lbfgs
+from cnnlib.attacks.linear import fool_linear
 from cnnlib.attacks.nes import nes
 from cnnlib.attacks.one_pixel import one_pixel
 from cnnlib.attacks.patch import Patch, Sticker, patch, random_patch
@@ -22,13 +26,17 @@ __all__ = [
     "Universal",
     "apgd",
     "boundary",
+    "carlini_wagner",
     "cross_entropy",
+    "deepfool",
     "difference_ratio",
     "eot",
     "fgsm",
+    "fool_linear",
     "fooling_by_ascent",
     "fooling_by_evolution",
     "hop_skip_jump",
+    "lbfgs",
     "margin",
     "nes",
     "one_pixel",

@@ -14,34 +14,70 @@ import torch
 
 from cnnlib.geometry import as_int
 from cnnlib.inputs.threat import distance
+from cnnlib.inputs.victim import Victim
 
-Solve = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # constants (N,) → images, which of them fool (N,)
 
+class Nearest:
+    """The nearest images that fool, (N, C, H, W), of all that a victim was asked about; where none does, x.
 
-def minimise_norm(
-    x: torch.Tensor, solve: Solve, *, norm: float = 2, constant: float = 1.0, rounds: int = 1
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the nearest images that fool, and which do; the others are x.
-
-    `solve(constants)` looks for images with one constant for each, the weight of being misclassified against that of
-    being near, and returns its best images and which of them fool. A constant that fools is halved towards one that
-    does not; until one fools, it is multiplied by ten (Carlini and Wagner, 2017, section V, and before them Szegedy et
-    al., 2014, section 4.1). What has been found in any round counts.
-
-    >>> def solve(constants):
-    ...     return constants.view(1, 1, 1, 1), constants > 0.3
-    >>> nearest, fooled = minimise_norm(torch.zeros(1, 1, 1, 1), solve, rounds=12)
-    >>> fooled.item(), round(nearest.item(), 2)
-    (True, 0.3)
+    What lies farther away than the threat's ε does not count. `size` is how far they are, (N,), `fools` tells which
+    images have fooled in this round, at whatever distance, and `history` has the sizes after every round, (rounds, N).
     """
-    nearest, size = x.clone(), x.new_full((len(x),), inf)
-    low, high = x.new_zeros(len(x)), x.new_full((len(x),), inf)
-    constants = x.new_full((len(x),), constant)
+
+    def __init__(self, victim: Victim) -> None:
+        self.victim, self.images = victim, victim.x.clone()
+        self.sizes: list[torch.Tensor] = []
+        self.size = victim.x.new_full((len(victim.x),), inf)
+        self.fools = torch.zeros_like(victim.y, dtype=torch.bool)
+
+    def ask(self, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Return the logits of a version of each of some images, and keep those that are nearer than any before."""
+        logits = self.victim.ask(images, rows)
+        with torch.no_grad():
+            away = distance(self.victim.x[rows], images, self.victim.threat.norm)
+            fools = self.victim.fooled(logits[:, None], rows).squeeze(1)
+            closer = fools & (away < self.size[rows]) & (away <= self.victim.threat.eps)
+            self.images[rows[closer]], self.size[rows[closer]] = images.detach()[closer], away[closer]
+            self.fools[rows] |= fools
+        return logits
+
+    @property
+    def history(self) -> torch.Tensor:  # noqa: D102
+        return torch.stack(self.sizes) if self.sizes else self.size.new_zeros(0, len(self.size))
+
+
+Solve = Callable[[torch.Tensor, Nearest], torch.Tensor]  # constants (N,), through what to ask → which fool (N,)
+
+
+def minimise_norm(victim: Victim, solve: Solve, *, constant: float = 1.0, rounds: int = 1) -> Nearest:
+    """Return the nearest images that fool a victim, of all that `solve` has asked about.
+
+    `solve(constants, nearest)` looks for images with one constant for each, the weight of being misclassified against
+    that of being near, asks about them by `nearest.ask`, and returns which of the constants fool. One that fools is
+    halved towards one that does not; until one fools, it is multiplied by ten (Carlini and Wagner, 2017, section V,
+    https://arxiv.org/abs/1608.04644, and before them Szegedy et al., 2014, section 4.1,
+    https://arxiv.org/abs/1312.6199).
+
+    >>> from cnnlib.inputs import Threat, attack_on
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 2))
+    >>> weight, bias = torch.tensor([[0.0], [1.0]]), torch.tensor([0.3, 0.0])
+    >>> _ = model.load_state_dict({"1.weight": weight, "1.bias": bias})  # class 1 where the only pixel is above 0.3
+    >>> def solve(constants, nearest):
+    ...     nearest.ask(constants.view(1, 1, 1, 1), torch.tensor([0]))
+    ...     return nearest.fools
+    >>> x, y = torch.zeros(1, 1, 1, 1), torch.tensor([0])
+    >>> with attack_on(model, x, y, Threat(2, 1), target=None, generator=None) as victim:
+    ...     nearest = minimise_norm(victim, solve, rounds=12)
+    >>> round(nearest.images.item(), 2)
+    0.3
+    """
+    nearest = Nearest(victim)
+    low, high = torch.zeros_like(nearest.size), torch.full_like(nearest.size, inf)
+    constants = torch.full_like(nearest.size, constant)
     for _ in range(as_int("rounds", rounds, 0)):
-        found, fools = solve(constants)
-        away = distance(x, found, norm)
-        closer = fools & (away < size)
-        nearest, size = torch.where(closer[:, None, None, None], found, nearest), torch.where(closer, away, size)
+        nearest.fools = torch.zeros_like(nearest.fools)
+        fools = solve(constants, nearest)
         high, low = torch.where(fools, constants, high), torch.where(fools, low, constants)
         constants = torch.where(high < inf, (low + high) / 2, 10 * constants)
-    return nearest, size < inf
+        nearest.sizes.append(nearest.size.clone())
+    return nearest
