@@ -2,6 +2,7 @@
 
 from functools import partial
 from math import inf
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -99,6 +100,18 @@ def test_a_steep_curve_in_front_has_no_gradient_for_what_is_dark_or_bright(data)
     what, numbers = unsound(Before(lambda x: torch.sigmoid(300 * (x - 0.5)), victim().float()), (x, y))
     assert {"restarts", "unbounded"} <= what
     assert numbers["restarts"]["6"] > numbers["restarts"]["1"] + 0.05
+
+
+def test_it_counts_what_only_the_black_box_fools_and_not_how_many_it_fools(data):
+    """A third of the images hide their gradients: what follows them fools the others, what does not fools that third."""
+    model, x, y = victim(), data[0][2:], data[1][2:]  # all are right, so that all are attacked together
+    hidden = torch.arange(len(x)) % 3 == 0
+    masked = Before(lambda z: torch.where(hidden[:, None, None, None], (8 * z).round() / 8, z), model)
+    fooled = SimpleNamespace(success=hidden)
+    what, numbers = unsound(masked, (x, y), black_box=lambda *arguments, generator: fooled)
+    assert "black box" in what
+    assert numbers["black box"]["black"] < numbers["black box"]["white"]
+    assert numbers["black box"]["black alone"] > 0.2
 
 
 def rippled():

@@ -111,6 +111,19 @@ def test_the_classes_of_many_are_counted():
     assert GAUSS.inv_cdf(share) - 0.06 < found.radius.item() < GAUSS.inv_cdf(share)
 
 
+class Fickle(nn.Module):
+    """Says class 1 to the first 100 questions, and class 0 from then on."""
+
+    def forward(self, x):
+        self.asked = getattr(self, "asked", 0) + len(x)
+        return torch.tensor([[0.0, 1.0]] if self.asked <= 100 else [[1.0, 0.0]]).expand(len(x), 2)
+
+
+def test_the_votes_that_choose_a_class_do_not_certify_it():
+    found = certify(Fickle(), torch.zeros(1, 1, 2, 2), sigma=1, samples=100)
+    assert (found.classes.item(), found.radius.item()) == (ABSTAIN, 0)
+
+
 @pytest.mark.parametrize("function", [predict, certify])
 def test_a_row_is_what_the_image_alone_gives_and_batches_do_not_matter(function):
     model, x = linear()[0], images(6)
