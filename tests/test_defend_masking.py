@@ -103,7 +103,7 @@ def test_a_steep_curve_in_front_has_no_gradient_for_what_is_dark_or_bright(data)
 
 
 def test_it_counts_what_only_the_black_box_fools_and_not_how_many_it_fools(data):
-    """A third of the images hide their gradients: what follows them fools the others, what does not fools that third."""
+    """A third of the images hide their gradients: what follows them fools others, what does not fools these."""
     model, x, y = victim(), data[0][2:], data[1][2:]  # all are right, so that all are attacked together
     hidden = torch.arange(len(x)) % 3 == 0
     masked = Before(lambda z: torch.where(hidden[:, None, None, None], (8 * z).round() / 8, z), model)
