@@ -106,6 +106,8 @@ def test_with_views_that_are_the_image_it_is_pgd(model, data):
     plain = attacks.pgd(model, x, y, THREAT, steps=6)
     found = attacks.eot(model, x, y, THREAT, steps=6, transforms=lambda x, generator: x)
     assert torch.equal(found.adversarial, plain.adversarial)
+    with pytest.raises(ValueError, match="transforms returns 37 views of 38 inputs; expected as many of each"):
+        attacks.eot(model, x, y, THREAT, transforms=lambda x, generator: x[1:])
 
 
 @pytest.mark.parametrize("channel", [compose(random_affine(degrees=20), random_light()), attacks.printed()])
@@ -237,6 +239,18 @@ def test_the_model_is_sure_of_what_shows_nothing(start, model):
         torch.testing.assert_close(sure, found.confidence)
         assert (sure >= 0.99).all()
         assert 0 <= found.images.min() <= found.images.max() <= 1
+        for again in (attacks.fooling_by_ascent, attacks.fooling_by_evolution):
+            assert torch.equal(again(model, found.images, y).images, found.images)  # sure enough
+
+
+def test_evolution_never_goes_back(model):
+    x, y = torch.rand(10, 1, 8, 8, generator=seeded()).double(), torch.arange(10)
+    sure = [
+        attacks.fooling_by_evolution(model, x, y, budget=budget, children=1, generator=seeded()).confidence
+        for budget in (0, 1, 2, 3, 5, 8, 13, 21)
+    ]
+    assert (torch.stack(sure).diff(dim=0) >= 0).all()
+    assert (sure[-1] > sure[0]).all()
 
 
 def test_each_fooling_image_is_that_of_its_own_line(model):

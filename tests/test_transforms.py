@@ -25,6 +25,7 @@ from cnnlib.inputs.transforms import (
     rescale,
     views,
 )
+from cnnlib.inputs.transforms.jpeg import CHROMINANCE, LUMINANCE, _table
 
 DRAWN = {
     "affine": random_affine(),
@@ -159,6 +160,15 @@ def test_jpeg_of_grey_is_pillows(quality):
     off = np.abs(mine - as_file(pixels, quality))
     assert (off.reshape(8, 8, 8, 8).max((1, 3)) <= 1 + near_ties(pixels, table) + 1e-9).all()
     assert off.mean() < 0.5
+
+
+@pytest.mark.parametrize("quality", [1, 13, 49, 50, 77, 100])
+def test_the_tables_are_pillows(quality):
+    image = pytest.importorskip("PIL.Image")
+    stored = io.BytesIO()
+    image.new("RGB", (8, 8)).save(stored, "JPEG", quality=quality)
+    for number, base in enumerate((LUMINANCE, CHROMINANCE)):
+        assert image.open(stored).quantization[number] == _table(base, quality).flatten().tolist()
 
 
 @pytest.mark.parametrize("quality", [5, 50, 90])

@@ -65,7 +65,7 @@ def fooling_by_evolution(
 
     Nguyen et al. (2015), section 2.3, https://arxiv.org/abs/1412.1897, breed pixels under MAP-Elites, where an image
     may come to be the best of a class that it was not bred for. Here is the simplest evolution there is, each image by
-    itself: its `children` get normal changes in a tenth of their numbers, and the best of them replaces it if it is
+    itself: its `children` get normal changes in a fiftieth of their numbers, and the best of them replaces it if it is
     better. No gradient is seen. A query is spent on x, and at most `budget` on children. Raises ValueError as
     `fooling_by_ascent`.
     """
@@ -79,7 +79,7 @@ def fooling_by_evolution(
 class _Line:
     """The best images so far, the logarithms of their confidence, and how they are bred."""
 
-    RATE, SIZE = 0.1, 0.3  # of the numbers that a child has changed, and by how much
+    RATE, SIZE = 0.02, 0.3  # of the numbers that a child has changed, and by how much
 
     def __init__(self, victim: Victim, children: int, wanted: float) -> None:
         self.victim, self.children, self.wanted = victim, children, wanted

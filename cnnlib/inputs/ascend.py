@@ -75,7 +75,10 @@ def ascend(
 def _mean_over_views(
     x: torch.Tensor, objective: Objective, transforms: Transforms, generator: torch.Generator | None
 ) -> torch.Tensor:
-    values = objective(transforms(x, draws(generator)))
+    views = transforms(x, draws(generator))
+    if not len(views) or len(views) % len(x):
+        raise ValueError(f"transforms returns {len(views)} views of {len(x)} inputs; expected as many of each")
+    values = objective(views)
     return values.view(-1, len(x)).mean(0)
 
 

@@ -34,7 +34,7 @@ def views(transform: Transform, count: int) -> Transform:
 
     That is how `ascend` wants them. Raises ValueError for fewer than one.
 
-    >>> noise = random = lambda x, generator: x + torch.rand(1, generator=generator)
+    >>> noise = lambda x, generator: x + torch.rand(1, generator=generator)
     >>> views(noise, 3)(torch.zeros(2), torch.Generator().manual_seed(0))
     tensor([0.4963, 0.4963, 0.7682, 0.7682, 0.0885, 0.0885])
     """
