@@ -1,0 +1,108 @@
+"""Black-box attacks beside those of other libraries, at equal queries on the same network."""
+
+import time
+from math import inf
+from statistics import median
+
+import pytest
+import torch
+
+from cnnlib import attacks, weights
+from cnnlib.data import sets, tensors
+from cnnlib.evaluate import unit_floats
+from cnnlib.inputs import Threat, distance
+
+SEEDS = range(3)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A network, and digits that it has right."""
+    model = weights.load("digits_cnn_digits")
+    images, y = tensors(*sets.load("digits").test)
+    x = unit_floats(images)
+    with torch.no_grad():
+        right = model(x).argmax(1) == y
+    return model, x[right][:100], y[right][:100]
+
+
+@pytest.fixture(autouse=True)
+def global_state():
+    """The others draw from it, and write to it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def fooled(model, x, y):
+    with torch.no_grad():
+        return (model(x).argmax(1) != y).double().mean().item()
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+@pytest.mark.parametrize(("norm", "name", "eps"), [(inf, "Linf", 0.1), (2, "L2", 0.4)])
+def test_square_fools_as_many_as_the_authors_program(norm, name, eps, small):
+    square = pytest.importorskip("pyautoattack.square")
+    model, x, y = small
+    ours, theirs = [], []
+    for seed in SEEDS:
+        generator = torch.Generator().manual_seed(seed)
+        ours.append(
+            attacks.square(model, x, y, Threat(norm, eps), generator=generator, queries=300).success.double().mean()
+        )
+        other = square.SquareAttack(model, norm=name, n_queries=298, eps=eps, seed=seed)  # and one before, one after
+        theirs.append(fooled(model, other.perturb(x, y), y))
+    assert mean(ours) >= mean(theirs) - 0.02
+
+
+@pytest.mark.parametrize(("norm", "name", "eps"), [(inf, "Linf", 0.1), (2, "L2", 0.4)])
+def test_square_takes_no_more_processor_time(norm, name, eps, small):
+    torchattacks = pytest.importorskip("torchattacks")
+    model, x, y = small
+
+    def seconds(run):
+        started = time.process_time()
+        run()
+        return time.process_time() - started
+
+    other = torchattacks.Square(model, norm=name, eps=eps, n_queries=298)
+    ratios = [
+        seconds(lambda: attacks.square(model, x, y, Threat(norm, eps), queries=300)) / seconds(lambda: other(x, y))
+        for _ in range(5)
+    ]
+    assert median(ratios) <= 1
+
+
+@pytest.mark.parametrize(("norm", "constraint"), [(2, "l2"), (inf, "linf")])
+@pytest.mark.parametrize("steps", [2, 8])
+def test_hop_skip_jump_comes_as_near_as_foolbox(norm, constraint, steps, small):
+    foolbox = pytest.importorskip("foolbox")
+    other = foolbox.attacks.HopSkipJumpAttack(steps=steps, constraint=constraint)
+    theirs, queries = by_foolbox(foolbox, other, norm, small)
+    model, x, y = small
+    found = attacks.hop_skip_jump(model, x[:40], y[:40], Threat(norm, 100), queries=queries)
+    assert found.success.all()
+    assert distance(x[:40], found.adversarial, norm).mean() <= theirs
+
+
+def test_boundary_comes_as_near_as_foolbox(small):
+    foolbox = pytest.importorskip("foolbox")
+    theirs, queries = by_foolbox(foolbox, foolbox.attacks.BoundaryAttack(steps=600), 2, small)
+    model, x, y = small
+    found = attacks.boundary(model, x[:40], y[:40], Threat(2, 100), queries=queries)
+    assert found.success.all()
+    assert found.l2.mean() <= theirs
+
+
+def by_foolbox(foolbox, attack, norm, small):
+    """Return the mean distance that an attack of foolbox reaches, and the queries for an image that it takes."""
+    model, x, y = small
+    x, y, asked = x[:40], y[:40], []
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    handle = model.register_forward_hook(lambda module, inputs, output: asked.append(len(output)))
+    found = attack.run(wrapped, x, foolbox.criteria.Misclassification(y))
+    handle.remove()
+    return distance(x, found, norm).mean(), sum(asked) // len(x)
