@@ -24,8 +24,8 @@ def transfer(
     """Attack a `surrogate`, and return what the model makes of the images.
 
     Papernot et al. (2016), https://arxiv.org/abs/1605.07277. `attack` is any of the others, with options of its own by
-    `functools.partial`. The model is asked once, about the image itself: those that it has wrong come back unchanged.
-    The history is that of the surrogate.
+    `functools.partial`. The model is asked once, about the image itself. Images that either network has wrong come back
+    unchanged. The history is that of the surrogate.
 
     >>> from cnnlib.attacks import fgsm
     >>> one, two = (nn.Sequential(nn.Flatten(), nn.Linear(2, 2)) for _ in range(2))
