@@ -156,6 +156,9 @@ def test_occlusion_of_a_linear_model_in_closed_form():
     expected = torch.stack([share[..., :3].sum((1, 2, 3)), share[..., 3:].sum((1, 2, 3))], 1)
     torch.testing.assert_close(halves[:, 0, 1, [0, 3]], expected, rtol=0, atol=1e-14)
     torch.testing.assert_close(halves[:, 0, 2, [2, 3]], expected, rtol=0, atol=1e-14)
+    overlapping = visualize.occlusion(net, x, y, window=(3, 2), stride=1, baseline=0.5)[:, 0, 0]  # at columns 0, 1, 2
+    a, b, c = (share[..., start : start + 2].sum((1, 2, 3)) for start in range(3))
+    torch.testing.assert_close(overlapping, torch.stack([a, (a + b) / 2, (b + c) / 2, c], 1), rtol=0, atol=1e-14)
 
 
 def test_grad_cam_in_closed_form():

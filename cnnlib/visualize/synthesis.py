@@ -42,7 +42,8 @@ def maximise_activation(
     gradient ascent on the activation under ‖x − ½‖ = `norm`; without a bound on x it would grow for ever. Pixels may
     leave the range from 0 to 1, the more so the larger the norm. A unit is an index into what the layer puts out:
     (channel, row, column) is one number, (channel,) the mean over a channel, () the length of the whole answer. The
-    steps shrink from a quarter of the norm to nothing, and all images begin at the same noise.
+    steps shrink from a quarter of the norm to nothing, and all images begin at the same noise. Where that leaves a ReLU
+    off, nothing leads away from it, and the history stays at 0: ask the layer before the ReLU.
 
     Raises TypeError for no module, and ValueError for an unknown layer, an index beyond what it puts out, a norm that
     is not positive, and an activation that does not depend on the image.
