@@ -113,6 +113,9 @@ def test_a_unit_a_channel_and_a_layer_of_a_network():
     planes = visualize.activations(nn.Sequential(*model.network[:4]), found.x.clamp(0, 1), "3")
     assert planes.shape == (3, 32, 4, 4)
     assert (found.history[-1] > found.history[0] + 1).all()
+    assert (
+        (found.history[-1] - found.history[-4:]).abs() < 0.01 * found.history[-1]
+    ).all()  # at rest; equal steps vary by 4 %
     alone = visualize.maximise_activation(model, "network.3", units[1:2], shape=(1, 8, 8), norm=2.0)
     torch.testing.assert_close(alone.x[0], found.x[1], rtol=0, atol=1e-6)
 
@@ -177,6 +180,7 @@ def test_a_dream_has_more_of_what_the_layer_sees_and_keeps_the_mean_step():
     assert (after > 1.05 * before).all()
     step = visualize.deep_dream(model, 0.3 + 0.4 * x, "1", octaves=1, steps=1, jitter=0) - (0.3 + 0.4 * x)
     torch.testing.assert_close(step.abs().mean((1, 2, 3)), torch.full((2,), 0.01))
+    assert torch.equal(visualize.deep_dream(model, x, "1", octaves=3, steps=0), x)  # nothing added, nothing enlarged
     alone = visualize.deep_dream(model, x[1:], "1", octaves=3, steps=6, generator=seeded())
     torch.testing.assert_close(alone[0], dreamt[1], rtol=0, atol=1e-5)
 

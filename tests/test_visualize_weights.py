@@ -64,6 +64,9 @@ def test_randomisation_is_repeatable_and_leaves_the_model_as_it_was():
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert state(model) == before
     assert torch.equal(torch.get_rng_state(), random)
+    signs = iter([1, -1, -1, -1])
+    flipped = visualize.randomisation(model, x, y, lambda *_: next(signs) * x)
+    assert all(value.allclose(torch.ones(6).double()) for value in flipped.values())  # of magnitudes
     with pytest.raises(ValueError, match=r"attribution returns \(8, 8\); expected maps \(6, …\)"):
         visualize.randomisation(model, x, y, lambda *_: torch.zeros(8, 8))
 
