@@ -35,7 +35,7 @@ def deepfool(
     An image that would have to go farther than the threat's ε comes back unchanged; nothing is drawn. It costs a query
     before, one for each step, and one at the end.
 
-    Raises ValueError as every attack does, and for an overshoot below zero.
+    Raises ValueError as every attack does, for an overshoot below zero, and for a model of a single class.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
     >>> weight, bias = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([0.0, -1.0])
@@ -52,6 +52,8 @@ def deepfool(
         raise ValueError(f"overshoot is {overshoot!r}; expected a number of at least 0")
     with attack_on(model, x, y, threat, target=target, generator=generator, norms=(2, inf)) as victim:
         logits = victim.skip_mistaken()
+        if logits.shape[1] < 2:
+            raise ValueError("model has a single class; expected another one to walk to")
         if victim.target is None:
             others = logits.scatter(1, victim.y[:, None], -inf)
             rivals = others.topk(min(CANDIDATES, logits.shape[1] - 1)).indices

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from cnnlib.geometry import as_int
-from cnnlib.inputs import LBFGS, Nearest, Result, Threat, ascend, attack_on, cross_entropy, minimise_norm
+from cnnlib.inputs import LBFGS, Nearest, Result, Threat, ascend, attack_on, cross_entropy, margin, minimise_norm
 
 
 def lbfgs(
@@ -18,14 +19,14 @@ def lbfgs(
     target: torch.Tensor | None = None,
     generator: torch.Generator | None = None,
     steps: int = 20,
-    rounds: int = 9,
+    rounds: int = 12,
 ) -> Result:
     """Minimise ‖x' − x‖² + c · cross-entropy to another class, in the box, and search for the smallest c that fools.
 
     Szegedy et al. (2014), section 4.1, https://arxiv.org/abs/1312.6199. They write c |r| + loss; with the constant at
     the other term, and the square, which has a gradient at r = 0, the images that minimise it for one constant or
-    another are the same. They always have a target: without one, the loss is −log of the probability of all classes
-    but the label. Of all images on the way the nearest that fools is returned.
+    another are the same. They always have a target: without one, it is whichever other class is strongest,
+    as if there were only that and the label. Of all images on the way the nearest that fools is returned.
 
     `steps` are those of each of the `rounds`, one for each constant, with those that were taken back. An image for
     which the nearest lies farther away than the threat's ε, of the norm 2, comes back unchanged; nothing is drawn. It
@@ -58,7 +59,7 @@ def lbfgs(
 
 
 def _likelihood(logits: torch.Tensor, y: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
-    """Return the log of the probability of the target, or of all classes but the label, (N,)."""
+    """Return the log of the probability of the target, or of the strongest class beside the label's, (N,)."""
     if target is not None:
         return cross_entropy(logits, y, target)
-    return logits.scatter(1, y[:, None], -torch.inf).logsumexp(1) - logits.logsumexp(1)
+    return F.logsigmoid(margin(logits, y, None))

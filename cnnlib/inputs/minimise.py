@@ -53,10 +53,10 @@ def minimise_norm(victim: Victim, solve: Solve, *, constant: float = 1.0, rounds
     """Return the nearest images that fool a victim, of all that `solve` has asked about.
 
     `solve(constants, nearest)` looks for images with one constant for each, the weight of being misclassified against
-    that of being near, asks about them by `nearest.ask`, and returns which of the constants fool. One that fools is
-    halved towards one that does not; until one fools, it is multiplied by ten (Carlini and Wagner, 2017, section V,
-    https://arxiv.org/abs/1608.04644, and before them Szegedy et al., 2014, section 4.1,
-    https://arxiv.org/abs/1312.6199).
+    that of being near, asks about them by `nearest.ask`, and returns which of the constants fool. Until one fools it
+    is multiplied by ten, until one does not divided by ten, and from there on halved in its logarithm: constants that
+    suit a network may be of any order. Carlini and Wagner (2017), section V, https://arxiv.org/abs/1608.04644, halve
+    the constant itself; Szegedy et al. (2014), section 4.1, https://arxiv.org/abs/1312.6199, searched for it first.
 
     >>> from cnnlib.inputs import Threat, attack_on
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 2))
@@ -78,6 +78,6 @@ def minimise_norm(victim: Victim, solve: Solve, *, constant: float = 1.0, rounds
         nearest.fools = torch.zeros_like(nearest.fools)
         fools = solve(constants, nearest)
         high, low = torch.where(fools, constants, high), torch.where(fools, low, constants)
-        constants = torch.where(high < inf, (low + high) / 2, 10 * constants)
+        constants = torch.where(low == 0, high / 10, torch.where(high < inf, (low * high).sqrt(), 10 * low))
         nearest.sizes.append(nearest.size.clone())
     return nearest
