@@ -36,7 +36,7 @@ class Nearest:
         with torch.no_grad():
             away = distance(self.victim.x[rows], images, self.victim.threat.norm)
             fools = self.victim.fooled(logits[:, None], rows).squeeze(1)
-            closer = fools & (away < self.size[rows]) & (away <= self.victim.threat.eps)
+            closer = (fools & (away < self.size[rows]) & (away <= self.victim.threat.eps)).nonzero().flatten()
             self.images[rows[closer]], self.size[rows[closer]] = images.detach()[closer], away[closer]
             self.fools[rows] |= fools
         return logits
