@@ -53,10 +53,6 @@ class Adam:
         mean, square = self.first / (1 - slow**t), self.second / (1 - slower**t)
         return x + self.lr * mean / (square.sqrt() + self.eps)
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Go on with these of the inputs only."""
-        self.first, self.second = self.first[rows], self.second[rows]
-
 
 class APGD:
     """Steps with momentum, halved for the inputs whose objective has ceased to grow; these go on from their best.
