@@ -125,3 +125,18 @@ def test_what_learned_features_gained(text):
     everything = [error("fine_tuning", start="labels", trained="all", images=n, steps=300) for n in (10, 1000)]
     assert round(everything[0] - alone[0]) == 5
     assert 0.3 < alone[1] - everything[1] < 0.6  # "half a point"
+
+
+def test_the_transformer_is_behind_on_what_it_was_shown(text):
+    def of(network, images, column):
+        found = [row for row in rows("hybrid") if (row["network"], row["images"]) == (network, str(images))]
+        return mean(float(row[column].split()[-1]) for row in found)
+
+    losses = [of(network, 12_500, "train_losses") for network in ("vit", "resnet20")]
+    assert "the transformer's is {:.2f} and ResNet-20's {:.2f}".format(*losses) in text
+    gaps = [of("vit", images, "test_error") - of("resnet20", images, "test_error") for images in (2500, 12_500)]
+    assert [round(100 * gap) for gap in gaps] == [14, 14]
+    seconds = [
+        mean(of(network, images, "cpu_seconds") for images in (2500, 12_500)) for network in ("hybrid", "resnet20")
+    ]
+    assert "{:.0f} seconds against {:.0f}".format(*seconds) in text
