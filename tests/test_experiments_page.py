@@ -1,19 +1,14 @@
 """The page of experiments tells what the committed results say: in its tables, its pictures and its sentences."""
 
-import base64
-import io
 import re
 from statistics import mean
 
 import pytest
-from PIL import Image
+from written_pages import assert_picture_drawn, assert_tables_written
 
-from cnnlib.plotting.base import DPI
 from experiments import harness
 from experiments.verdicts import over_seeds
 from tools import experiments
-from tools.notebook_compare import picture_differences
-from tools.tables import fill
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +26,15 @@ def error(name, **where):
 
 
 def test_the_page_is_up_to_date(tmp_path, text):
-    page = tmp_path / "experiments.md"
-    page.write_text(re.sub(r"holds|refuted|undecided", "unknown", text), "utf-8")
-    fill(page, experiments.contents())
-    for name, table in experiments.contents().items():
-        assert f"<!-- {name} -->\n\n{table}\n\n<!-- end of {name} -->\n" in text
-        assert table in page.read_text("utf-8")
+    stale = re.sub(r"(?<=verdict-)(right|wrong|unclear)", "unknown", text)
+    assert_tables_written(text, experiments.contents(), stale, tmp_path / "experiments.md")
     assert set(re.findall(r"<!-- (\w+) -->", text)) == set(experiments.contents())
 
 
 @pytest.mark.parametrize("name", sorted(experiments.drawn()))
 def test_the_pictures_are_drawn_with_the_committed_numbers(name, text):
     shown, draw = experiments.drawn()[name]
-    path, fresh = experiments.PICTURES / f"experiment-{name}.png", io.BytesIO()
-    draw(shown).savefig(fresh, dpi=DPI)
-    with Image.open(path) as picture:
-        assert picture.info["Description"] == experiments.fingerprint(shown)
-    committed, drawn = (base64.b64encode(data).decode() for data in (path.read_bytes(), fresh.getvalue()))
-    assert picture_differences(committed, drawn) == []
+    assert_picture_drawn(experiments.PICTURES / f"experiment-{name}.png", draw(shown), shown)
     assert f"](_static/experiment-{name}.png)" in text
 
 
