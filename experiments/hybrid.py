@@ -44,6 +44,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "vit": vit_cifar,
     "hybrid": partial(HYBRID, num_classes=10),
 }
+KINDS = {"resnet20": "ResNet-20", "vit": "transformer", "hybrid": "hybrid"}
 RATES = {"sgd": (0.0125, 0.025, 0.05, 0.1, 0.2), "adamw": (0.001, 0.002, 0.004)}
 WEIGHT_DECAY = {"sgd": 5e-4, "adamw": 0.05}
 EPOCHS = {2500: 20, 12_500: 4}  # by number of images
@@ -95,13 +96,13 @@ def verdicts() -> list[Verdict]:
     told = "; ".join(f"{n:,} images: {points([gap])} points" for n, gap in gaps.items())
     least = all_of(ranges_in_order(of["hybrid"], of[other]) for of in found.values() for other in ("resnet20", "vit"))
     return [
-        Verdict("with 2,500 images the transformer errs at least 5 points more", holds_if(gaps[2500] >= 0.05), told),
+        Verdict("with 2,500 images a transformer errs at least 5 points more", holds_if(gaps[2500] >= 0.05), told),
         Verdict("with 12,500 that gap is smaller", holds_if(gaps[12_500] < gaps[2500]), told),
         Verdict(
             "the hybrid errs least at both numbers",
             least,
             "; ".join(
-                f"{n:,}: " + ", ".join(f"{name} {percent(values)}" for name, values in of.items())
+                f"{n:,}: " + ", ".join(f"{KINDS[name]} {percent(values)}" for name, values in of.items())
                 for n, of in found.items()
             ),
         ),

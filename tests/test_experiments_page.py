@@ -1,19 +1,14 @@
 """The page of experiments tells what the committed results say: in its tables, its pictures and its sentences."""
 
-import base64
-import io
 import re
 from statistics import mean
 
 import pytest
-from PIL import Image
+from written_pages import assert_picture_drawn, assert_tables_written
 
-from cnnlib.plotting.base import DPI
 from experiments import harness
 from experiments.verdicts import over_seeds
 from tools import experiments
-from tools.notebook_compare import picture_differences
-from tools.tables import fill
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +26,15 @@ def error(name, **where):
 
 
 def test_the_page_is_up_to_date(tmp_path, text):
-    page = tmp_path / "experiments.md"
-    page.write_text(re.sub(r"holds|refuted|undecided", "unknown", text), "utf-8")
-    fill(page, experiments.contents())
-    for name, table in experiments.contents().items():
-        assert f"<!-- {name} -->\n\n{table}\n\n<!-- end of {name} -->\n" in text
-        assert table in page.read_text("utf-8")
+    stale = re.sub(r"(?<=verdict-)(right|wrong|unclear)", "unknown", text)
+    assert_tables_written(text, experiments.contents(), stale, tmp_path / "experiments.md")
     assert set(re.findall(r"<!-- (\w+) -->", text)) == set(experiments.contents())
 
 
 @pytest.mark.parametrize("name", sorted(experiments.drawn()))
 def test_the_pictures_are_drawn_with_the_committed_numbers(name, text):
     shown, draw = experiments.drawn()[name]
-    path, fresh = experiments.PICTURES / f"experiment-{name}.png", io.BytesIO()
-    draw(shown).savefig(fresh, dpi=DPI)
-    with Image.open(path) as picture:
-        assert picture.info["Description"] == experiments.fingerprint(shown)
-    committed, drawn = (base64.b64encode(data).decode() for data in (path.read_bytes(), fresh.getvalue()))
-    assert picture_differences(committed, drawn) == []
+    assert_picture_drawn(experiments.PICTURES / f"experiment-{name}.png", draw(shown), shown)
     assert f"](_static/experiment-{name}.png)" in text
 
 
@@ -125,3 +111,18 @@ def test_what_learned_features_gained(text):
     everything = [error("fine_tuning", start="labels", trained="all", images=n, steps=300) for n in (10, 1000)]
     assert round(everything[0] - alone[0]) == 5
     assert 0.3 < alone[1] - everything[1] < 0.6  # "half a point"
+
+
+def test_the_transformer_is_behind_on_what_it_was_shown(text):
+    def of(network, images, column):
+        found = [row for row in rows("hybrid") if (row["network"], row["images"]) == (network, str(images))]
+        return mean(float(row[column].split()[-1]) for row in found)
+
+    losses = [of(network, 12_500, "train_losses") for network in ("vit", "resnet20")]
+    assert "the transformer's is {:.2f} and ResNet-20's {:.2f}".format(*losses) in text
+    gaps = [of("vit", images, "test_error") - of("resnet20", images, "test_error") for images in (2500, 12_500)]
+    assert [round(100 * gap) for gap in gaps] == [14, 14]
+    seconds = [
+        mean(of(network, images, "cpu_seconds") for images in (2500, 12_500)) for network in ("hybrid", "resnet20")
+    ]
+    assert "{:.0f} seconds against {:.0f}".format(*seconds) in text

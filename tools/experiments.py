@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 
 from cnnlib.plotting.base import DPI
 from cnnlib.plotting.seeds import curves
-from experiments import all_convolutional, dense, depth, features, fine_tuning, harness, kernel_sizes, normalisation
+from experiments import (
+    all_convolutional,
+    dense,
+    depth,
+    features,
+    fine_tuning,
+    harness,
+    hybrid,
+    kernel_sizes,
+    normalisation,
+)
 from experiments.verdicts import DATA, HOLDS, REFUTED, UNDECIDED, Verdict, percent
 from tools.book import ROOT
 from tools.tables import fill, fingerprint, markdown
@@ -23,9 +33,9 @@ PICTURES = ROOT / "book" / "_static"
 PILLS = {HOLDS: "right", REFUTED: "wrong", UNDECIDED: "unclear"}
 JUDGED: dict[str, Callable[[], list[Verdict]]] = {
     module.__name__.split(".")[-1]: module.verdicts
-    for module in (features, dense, depth, kernel_sizes, all_convolutional, normalisation, fine_tuning)
+    for module in (features, dense, depth, kernel_sizes, all_convolutional, normalisation, fine_tuning, hybrid)
 }
-NAMES = DATA | {"hog": "HOG", "sift": "SIFT", "all": "all layers trained"}
+NAMES = DATA | hybrid.KINDS | {"hog": "HOG", "sift": "SIFT", "all": "all layers trained"}
 NAMES |= {
     "linear": "the linear layer alone",
     "labels": "learned features",
@@ -37,6 +47,7 @@ TABLES = {  # the columns whose values name a row
     "kernel_sizes": ("block", "parameters", "macs"),
     "all_convolutional": ("stages", "head", "parameters", "macs"),
     "normalisation": ("normalisation", "lr"),
+    "hybrid": ("network", "images", "parameters", "macs"),
 }
 Row = dict[str, str]
 Panels = dict[str, dict[str, dict[float, list[float]]]]
@@ -104,7 +115,10 @@ def errors(name: str, keys: Sequence[str]) -> str:
     found: dict[tuple[str, ...], list[float]] = {}
     for row in results(name):
         found.setdefault(tuple(row[key] for key in keys), []).append(float(row["test_error"]))
-    lines = [(*(f"{int(v):,}" if v.isdigit() else v for v in values), percent(of)) for values, of in found.items()]
+    lines = [
+        (*(f"{int(v):,}" if v.isdigit() else NAMES.get(v, v) for v in values), percent(of))
+        for values, of in found.items()
+    ]
     return plain(markdown((*keys, "test error, %"), lines))
 
 
