@@ -43,6 +43,7 @@ CASES = {
     "apgd, ratio": Case("apgd", Threat(inf, 0.2), {"steps": 20, "loss": attacks.difference_ratio}, 0.9),
     "eot": Case("eot", Threat(inf, 0.2), {"steps": 6, "transforms": FEW}, 0.5),
     "eot, 2": Case("eot", Threat(2, 1.5), {"steps": 6, "transforms": FEW}, 0.5),
+    "ensemble": Case("ensemble", Threat(inf, 0.2), {"steps": 5, "targets": 2, "queries": 20}, 0.9, targeted=False),
     "one pixel": Case("one_pixel", Threat(0, 1), {"queries": 200, "population": 20}, 0.3),
     "one pixel, 3": Case("one_pixel", Threat(0, 3), {"queries": 100, "population": 20}, 0.6),
     "square": Case("square", Threat(inf, 0.2), {"queries": 100}, 0.8),

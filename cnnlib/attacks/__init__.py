@@ -3,6 +3,7 @@
 from cnnlib.attacks.carlini_wagner import carlini_wagner
 from cnnlib.attacks.decision import boundary
 from cnnlib.attacks.deepfool import deepfool
+from cnnlib.attacks.ensemble import ensemble
 from cnnlib.attacks.expectation import FROM_ANYWHERE, eot
 from cnnlib.attacks.fooling import Fooling, fooling_by_ascent, fooling_by_evolution
 from cnnlib.attacks.gradient import apgd, fgsm, pgd
@@ -30,6 +31,7 @@ __all__ = [
     "cross_entropy",
     "deepfool",
     "difference_ratio",
+    "ensemble",
     "eot",
     "fgsm",
     "fool_linear",
