@@ -2,10 +2,10 @@
 
     python -m experiments.robust_recipes
 
-Each trial is one `python -m cnnlib.train … --adversary-eps E --hold-out N`, seed 0. Its last epoch is judged by held-out
-images: how many are right, and how many still are when `attacks.ensemble` with a small budget has been at them. Digits
-hold out 287 images, a fifth, and all of them judge. MNIST holds out 40,000, so that a trial is a third of an epoch's
-work, and 500 judge. Trials vary what costs nothing or decides the price:
+Each trial is one `python -m cnnlib.train … --adversary-eps E --hold-out N`, seed 0. Its last epoch is judged by images
+that are held out: how many are right, and how many still are when `attacks.ensemble` with a small budget has been at
+them. Digits hold out 287 images, a fifth, and all of them judge. MNIST holds out 40,000, so that an epoch is a third of
+the work, and 500 judge. Trials vary what costs nothing or decides the price:
 
 - digits, ε 0.2, PGD of 5 steps: shifted images or not, ε grown during 70 % of the training or full at once, 30 or 60
   epochs;
