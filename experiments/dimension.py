@@ -33,6 +33,7 @@ Each is refuted by a number outside. One data set, one kind of classifier; of ne
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import inf, log
 from pathlib import Path
 from statistics import mean
@@ -54,6 +55,12 @@ RATES = (0.01, 0.03, 0.1)  # for 28 × 28 pixels
 IMAGES, EPOCHS, BATCH = 5000, 20, 100
 JUDGED, DRAWS = 1000, 30
 TRIED: list[Row] = [{"side": side, "start": start} for side in SIDES for start in STARTS]
+
+
+@lru_cache
+def digits() -> tuple[sets.DataSet, sets.DataSet]:
+    """Return MNIST to choose the rates by, and to report."""
+    return held_out(sets.load("mnist"), HELD_OUT)
 
 
 class Grid(nn.Module):
@@ -97,14 +104,14 @@ def trained(setting: Row, data: sets.DataSet, seed: int) -> tuple[nn.Sequential,
 
 def measure_rate(setting: Row, folder: Path) -> list[Row]:
     """Return the row of one rate on the held-out images."""
-    data = held_out(sets.load("mnist"), HELD_OUT)[0]
+    data = digits()[0]
     _, model = trained(setting, data, 0)
     return [{"held_out_loss": f"{evaluate(model, *tensors(*data.test)).loss:.4f}"}]
 
 
 def measure(setting: Row, folder: Path) -> list[Row]:
     """Return the row of one classifier: how near the mistakes are, and what signs and noise move."""
-    data = held_out(sets.load("mnist"), HELD_OUT)[1]
+    data = digits()[1]
     seed, right = setting["seed"], setting["lr"] is not None
     net = trained(setting, data, seed)[0] if right else network(setting["side"], setting["start"], seed)
     return [nearest(net, data, seed, right=right)]
