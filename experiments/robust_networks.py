@@ -136,7 +136,7 @@ def totals(name: str, seed: int = 0) -> dict[str, Row]:
     rows = [row for row in read(RESULTS / "robust_networks.csv") if (row["weights"], row["seed"]) == (name, str(seed))]
     if not seed:
         rows = [row for row in rows if row["crc32"] == crc(path(name, 0))]
-    sums = {}
+    sums: dict[str, Row] = {}
     for attack in dict.fromkeys(row["attack"] for row in rows):
         of_it = [row for row in rows if row["attack"] == attack]
         sums[attack] = {key: sum(int(row[key]) for row in of_it) for key in ("images", "right", "robust")}

@@ -27,7 +27,7 @@ def commands():
 
 
 def test_the_page_has_the_commands_it_should():
-    assert len(commands()) == 7
+    assert len(commands()) == 8
     assert ["python", "-m", "cnnlib.train", "--model", "resnet20", "--data", "cifar10"] in commands()
 
 
