@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnlib import visualize
+from cnnlib.visualize.natural import spread
 from cnnlib.visualize.synthesis import squared_gradient
 
 
@@ -36,7 +37,7 @@ def maximised(model, generator=None, prefix="", steps=5):
 MAKERS = {
     "maximise_activation": maximised,
     "class_model": lambda model, generator=None, prefix="", steps=5: (
-        visualize.class_model(model, torch.tensor([0, 3]), shape=(3, 8, 8), steps=steps).x
+        visualize.class_model(model, torch.tensor([0, 3]), shape=(3, 8, 8), steps=steps, generator=generator).x
     ),
     "invert": lambda model, generator=None, prefix="", steps=5: (
         visualize.invert(model, colours(), f"{prefix}conv", tv=0.1, steps=steps, generator=generator).x
@@ -64,7 +65,7 @@ def test_same_generator_same_bytes_and_the_model_is_as_it_was(name):
     assert state(model) == before
     assert torch.equal(torch.get_rng_state(), random)
     assert not first.requires_grad
-    if name in {"maximise_activation", "invert", "deep_dream"}:
+    if name != "style_transfer":
         assert not torch.equal(first, MAKERS[name](model, seeded(5)))
     if name != "maximise_activation":
         assert 0 <= first.min() < first.max() <= 1
@@ -122,14 +123,45 @@ def test_a_unit_a_channel_and_a_layer_of_a_network():
 
 def test_a_class_model_in_closed_form_and_on_digits():
     model = linear()
-    found = visualize.class_model(model, torch.tensor([2, 0]), shape=(1, 4, 4), l2=2.0)
+    exact = partial(visualize.class_model, shape=(1, 4, 4), l2=2.0, tv=0.0, steps=200, transforms=None)
+    found = exact(model, torch.tensor([2, 0]))
     expected = 0.5 + model[1].weight[[2, 0]].detach() / 4
     torch.testing.assert_close(found.x.flatten(1), expected, rtol=0, atol=1e-3)
-    deep = visualize.class_model(victim(), torch.arange(10), shape=(1, 8, 8), steps=50)
+    classes = partial(visualize.class_model, victim(), shape=(1, 8, 8), l2=0.5, steps=100)
+    deep = classes(torch.arange(10))
     with torch.no_grad():
         assert (victim()(deep.x).softmax(1).diagonal() > 0.99).all()
-    smooth = visualize.class_model(victim(), torch.arange(10), shape=(1, 8, 8), steps=50, tv=1.0)
+    smooth = classes(torch.arange(10), tv=1.0)
     assert (squared_gradient(smooth.x) < squared_gradient(deep.x)).all()
+    alone = classes(torch.tensor([3]))
+    torch.testing.assert_close(alone.x[0], deep.x[3], rtol=0, atol=1e-5)
+
+
+def test_a_class_model_maximises_the_mean_over_views():
+    model = linear()
+
+    def halves(x, generator):  # each of the two views is what the other is not
+        return torch.cat([x.roll(2, 2), 1 - x.roll(1, 3)])
+
+    found = visualize.class_model(
+        model, torch.tensor([1, 2]), shape=(1, 4, 4), l2=2.0, tv=0.0, steps=200, transforms=halves
+    )
+    weight = model[1].weight[[1, 2]].detach().view(2, 1, 4, 4)
+    expected = 0.5 + (weight.roll(-2, 2) - weight.roll(-1, 3)) / 8
+    torch.testing.assert_close(found.x, expected, rtol=0, atol=1e-3)
+
+
+def test_natural_steps_prefer_what_is_coarse_and_grey():
+    h, w = 6, 8
+    wave = torch.cos(2 * torch.pi * torch.arange(w) / w).expand(1, 3, h, w).double()
+    finer = torch.cos(4 * torch.pi * torch.arange(w) / w).expand(1, 3, h, w).double()
+    gains = [(spread(each)[0, 0, 0, 0] / each[0, 0, 0, 0]).item() for each in (torch.ones_like(wave), wave, finer)]
+    assert gains[1] / gains[2] == pytest.approx(2)  # 1 / frequency
+    assert gains[0] == pytest.approx(gains[1])  # and never more than for one wave across the image
+    colour = wave * torch.tensor([1.0, -1.0, 0.0]).view(3, 1, 1)
+    torch.testing.assert_close(spread(colour), 0.4 * gains[1] * colour)
+    a, b = torch.randn(2, 2, 3, h, w, generator=seeded()).double()
+    torch.testing.assert_close((spread(a) * b).sum(), (a * spread(b)).sum())  # symmetric: so that an ascent ascends
 
 
 def test_inversion_brings_back_what_a_layer_keeps():
@@ -144,7 +176,7 @@ def test_inversion_brings_back_what_a_layer_keeps():
 
 def test_inversion_with_priors_in_closed_form():
     x = torch.rand(2, 1, 3, 3, generator=seeded()).double()
-    found = visualize.invert(nn.Sequential(nn.Flatten()), x, "0", l2=0.5, steps=600, lr=0.02)
+    found = visualize.invert(nn.Sequential(nn.Flatten()), x, "0", l2=0.5, tv=0.0, steps=600, lr=0.02)
     inverse = 1 / x.flatten(1).square().sum(1).view(2, 1, 1, 1)  # minimum of |z − x|² · inverse + |z − ½|² / 2
     torch.testing.assert_close(found.x, (inverse * x + 0.25) / (inverse + 0.5), rtol=0, atol=1e-4)
 

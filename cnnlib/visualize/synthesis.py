@@ -15,12 +15,16 @@ from torch import nn
 from cnnlib.checks import number
 from cnnlib.evaluate import device_of
 from cnnlib.geometry import as_int
-from cnnlib.inputs import Adam, Ascent, ascend, steepest
+from cnnlib.inputs import Ascent, ascend, steepest
+from cnnlib.inputs.ascend import Transforms
 from cnnlib.inputs.draws import draws, normal
 from cnnlib.inputs.threat import lengths
+from cnnlib.inputs.transforms import compose, random_affine, random_noise
 from cnnlib.inputs.victim import check_classes
 from cnnlib.visualize.layers import check, logits_of, reading
+from cnnlib.visualize.natural import Natural, spread
 
+SHAKEN = compose(random_affine(degrees=5, scale=(0.9, 1.1), shift=0.1, outside="border"), random_noise(0.1))
 GREY = 0.5  # from where images are measured: pixels lie between 0 and 1
 
 Unit = tuple[int, ...]
@@ -95,34 +99,40 @@ def class_model(
     y: torch.Tensor,
     *,
     shape: Sequence[int],
-    l2: float = 1.0,
-    tv: float = 0.0,
-    steps: int = 200,
-    lr: float = 0.05,
+    l2: float = 0.01,
+    tv: float = 0.05,
+    steps: int = 150,
+    transforms: Transforms | None = SHAKEN,
+    generator: torch.Generator | None = None,
 ) -> Ascent:
     """Return for each class of y (N,) the image with the largest logit, less `l2` · ‖x − ½‖² and `tv` · ‖∇x‖².
 
     Simonyan et al. (2014), section 2, https://arxiv.org/abs/1312.6034: the logit and not the probability, which grows
-    also where those of others fall. They begin at the mean image, leave pixels free and have no `tv`; here the ascent,
-    by Adam, begins at grey, and pixels stay between 0 and 1. Nothing is drawn. Raises TypeError and ValueError for
-    anything but classes (N,) that the model has logits for, and a negative weight.
+    also where those of others fall. They begin at the mean image, leave pixels free and have no `tv`; here the ascent
+    begins at grey, by `Natural` steps, and pixels stay between 0 and 1. Unless `transforms` is None, the logit is the
+    mean over the views of the image that it returns, those of `SHAKEN` being turned, scaled, shifted and noisy: what is
+    lost by that, a reader would not recognise either. The smaller the images, the larger a good `l2`.
+
+    Raises TypeError and ValueError for anything but classes (N,) that the model has logits for, and a negative weight.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
-    >>> found = class_model(model, torch.tensor([1]), shape=(1, 2, 2), l2=2.0)
+    >>> found = class_model(model, torch.tensor([1]), shape=(1, 2, 2), l2=2.0, tv=0.0, transforms=None)
     >>> torch.allclose(found.x.flatten(), 0.5 + model[1].weight[1] / 4, atol=1e-3)
     True
     """
     _check_weights(l2, tv)
     if not isinstance(y, torch.Tensor):
         raise TypeError(f"y is {type(y).__name__}; expected a torch.Tensor")
-    blank = _blank(model, len(y), shape)
+    blank, numbers = _blank(model, len(y), shape), draws(generator)
     check_classes("y", y, blank)
 
     def objective(x: torch.Tensor) -> torch.Tensor:
-        return logits_of(read(x)[0], y) - l2 * (x - GREY).square().sum((1, 2, 3)) - tv * squared_gradient(x)
+        views = x if transforms is None else transforms(x, numbers)
+        logits = logits_of(read(views)[0], y.repeat(len(views) // len(x))).view(-1, len(x)).mean(0)
+        return logits - l2 * (x - GREY).square().sum((1, 2, 3)) - tv * squared_gradient(x)
 
     with reading(model, "") as read:
-        return ascend(blank, objective, step_rule=Adam(lr), project=lambda x: x.clamp(0, 1), steps=steps)
+        return ascend(blank, objective, step_rule=Natural(0.03), project=lambda x: x.clamp(0, 1), steps=steps)
 
 
 def invert(
@@ -131,17 +141,17 @@ def invert(
     layer: str,
     *,
     l2: float = 0.0,
-    tv: float = 0.0,
-    steps: int = 300,
-    lr: float = 0.05,
+    tv: float = 0.001,
+    steps: int = 200,
+    lr: float = 0.03,
     generator: torch.Generator | None = None,
 ) -> Ascent:
     """Return images to which a layer answers as it does to x (N, C, H, W): what is left of x in that layer.
 
     Mahendran and Vedaldi (2015), section 2, https://arxiv.org/abs/1412.0035: it minimises
-    ‖f(z) − f(x)‖² / ‖f(x)‖² + `l2` · ‖z − ½‖² + `tv` · ‖∇z‖², by Adam, from noise around grey, with pixels between 0
-    and 1. They take the sixth power of pixels for the square, and momentum for Adam. The history is minus that sum.
-    ValueError for negative weights, images outside 0 to 1, and as `activations`.
+    ‖f(z) − f(x)‖² / ‖f(x)‖² + `l2` · ‖z − ½‖² + `tv` · ‖∇z‖², by `Natural` steps from noise around grey, with
+    pixels between 0 and 1. They take the sixth power of pixels for the square, and momentum. The history is minus that
+    sum. ValueError for negative weights, images outside 0 to 1, and as `activations`.
 
     >>> x = torch.rand(1, 1, 3, 3)
     >>> found = invert(nn.Sequential(nn.Flatten()), x, "0")
@@ -150,7 +160,7 @@ def invert(
     """
     check(model, x)
     _check_weights(l2, tv)
-    start = (GREY + 0.1 * normal(x, draws(generator))).clamp(0, 1).expand_as(x)
+    start = (GREY + 0.1 * spread(normal(x, draws(generator)))).clamp(0, 1).expand_as(x)
     with reading(model, layer) as read:
         with torch.no_grad():
             wanted = read(x)[0] if len(x) else x
@@ -159,7 +169,7 @@ def invert(
             prior = l2 * (z - GREY).square().sum((1, 2, 3)) + tv * squared_gradient(z)
             return -relative_miss(read(z)[0], wanted) - prior
 
-        return ascend(start, objective, step_rule=Adam(lr), project=lambda z: z.clamp(0, 1), steps=steps)
+        return ascend(start, objective, step_rule=Natural(lr), project=lambda z: z.clamp(0, 1), steps=steps)
 
 
 def relative_miss(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
