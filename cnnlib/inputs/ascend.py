@@ -69,7 +69,7 @@ def ascend(
             values = values.detach()
             x = project(step_rule(x, gradient, values))
         history.append(values)
-    return Ascent(x.detach(), torch.stack(history) if history else x.new_zeros(0, len(x)))
+    return Ascent(x.detach(), _finite(history) if history else x.new_zeros(0, len(x)))
 
 
 def _mean_over_views(
@@ -85,7 +85,14 @@ def _mean_over_views(
 def _check_values(values: torch.Tensor, x: torch.Tensor) -> None:
     if values.shape != x.shape[:1]:
         raise ValueError(f"objective returns {tuple(values.shape)}; expected one number for each of {len(x)} inputs")
-    if not values.isfinite().all():
-        raise ValueError(f"objective returns {values.detach()}; expected finite numbers")
     if not values.requires_grad:
         raise ValueError("objective does not depend on its inputs; expected one with a gradient")
+
+
+def _finite(history: list[torch.Tensor]) -> torch.Tensor:
+    """Return what the objective was at every step, (steps, N); looked at once, since every look waits for the model."""
+    values = torch.stack(history)
+    if not values.isfinite().all():
+        step = int((~values.isfinite()).any(1).nonzero()[0])
+        raise ValueError(f"objective returns {values[step]} at step {step}; expected finite numbers")
+    return values

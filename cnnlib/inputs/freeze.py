@@ -8,7 +8,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from cnnlib.evaluate import modes_kept
+TABLES = [  # of a module, in which something may be registered
+    name
+    for name, value in vars(nn.Module()).items()
+    if isinstance(value, dict) and (name == "_buffers" or "_hooks" in name)
+]
 
 
 @contextmanager
@@ -26,28 +30,33 @@ def frozen(model: nn.Module) -> Iterator[None]:
     >>> model.training, model[0].weight.requires_grad
     (True, True)
     """
-    parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    modules = list(model.modules())
+    modes = [(module, module.training) for module in modules]
     tables = [
-        (table, dict(table))
-        for module in model.modules()
-        for name, table in vars(module).items()
-        if isinstance(table, dict) and (name == "_buffers" or "_hooks" in name)
+        (table, dict(table)) for module in modules for name in TABLES if (table := vars(module).get(name)) is not None
     ]
-    values = [
-        (kept, kept.clone()) for kept in [*model.buffers(), *(p.grad for p in model.parameters())] if kept is not None
-    ]
-    with modes_kept(model):
-        try:
+    held = [tensor for module in modules for tensor in module._parameters.values() if tensor is not None]
+    parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in held]
+    buffers = [tensor for module in modules for tensor in module._buffers.values() if tensor is not None]
+    values = [(kept, kept.clone()) for kept in [*buffers, *(p.grad for p in held if p.grad is not None)]]
+    try:
+        if any(training for _, training in modes):
             model.eval()
-            model.requires_grad_(False)
-            yield
-        finally:
-            for table, entries in tables:
+        for parameter in held:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            if module.training != training:
+                module.training = training
+        for table, entries in tables:
+            if table or entries:
                 table.clear()
                 table.update(entries)
-            for parameter, required, gradient in parameters:
-                parameter.requires_grad_(required)
+        for parameter, required, gradient in parameters:
+            parameter.requires_grad_(required)
+            if parameter.grad is not gradient:
                 parameter.grad = gradient
-            with torch.no_grad():
-                for tensor, before in values:
-                    tensor.copy_(before)
+        with torch.no_grad():
+            for tensor, before in values:
+                tensor.copy_(before)

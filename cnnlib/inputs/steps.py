@@ -23,7 +23,7 @@ def steepest(norm: float, size: float | torch.Tensor) -> StepRule:
     [[8.0, -8.0], [3.0, -5.0]]
     """
     if norm == inf:
-        return lambda x, gradient, values: x + size * gradient.sign()
+        return lambda x, gradient, values: gradient.sign().mul_(size).add_(x)
     if norm == 2:
         return lambda x, gradient, values: x + size * gradient / lengths(gradient).clamp(min=1e-12)
     return lambda x, gradient, values: (

@@ -70,7 +70,7 @@ class Threat:
         clips it.
         """
         if self.norm == inf:
-            return lambda z: self.clip(x + (z - x).clamp(-self.eps, self.eps))
+            return lambda z: (z - x).clamp_(-self.eps, self.eps).add_(x).clamp_(*self.box)
         if self.norm == 2:
             return lambda z: self.clip(x + shortened(z - x, self.eps))
         return lambda z: self._nearest_sparse(x, z)

@@ -69,9 +69,19 @@ class Victim:
         self.all = x, y, target
         self.x, self.y, self.target = self.all
         self.rows = torch.arange(len(x), device=x.device)  # where the images stand among all
-        self.queries = torch.zeros_like(y)
+        self.counted, self.uncounted = torch.zeros_like(y), 0
         self.attacked: torch.Tensor | None = None
         self.classes = 4  # until an answer tells; an empty batch gets none, and every loss can take four
+
+    @property
+    def queries(self) -> torch.Tensor:
+        """How often the model was asked about each of all the images, (N,)."""
+        self._count()
+        return self.counted
+
+    def _count(self) -> None:
+        self.counted[self.rows] += self.uncounted  # at once, not at every question
+        self.uncounted = 0
 
     def ask(self, x: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Return the logits of images, each a version of one in x: `rows` tells of which, or there are K of each."""
@@ -80,9 +90,9 @@ class Victim:
             check_logits(logits, *self.all)
             self.attacked, self.classes = logits.detach().argmax(1) == self.y, logits.shape[1]
         if rows is None:
-            self.queries[self.rows] += len(x) // max(1, len(self.x))
+            self.uncounted += len(x) // max(1, len(self.x))
         else:
-            self.queries.index_add_(0, self.rows[rows], torch.ones_like(rows))
+            self.counted.index_add_(0, self.rows[rows], torch.ones_like(rows))
         return logits
 
     def skip_mistaken(self) -> torch.Tensor:
@@ -90,6 +100,7 @@ class Victim:
         with torch.no_grad():
             logits = self.ask(self.x)
         assert self.attacked is not None
+        self._count()
         self.rows = self.attacked.nonzero().flatten()
         x, y, target = self.all
         self.x, self.y = x[self.rows], y[self.rows]
@@ -101,8 +112,10 @@ class Victim:
 
         def value(x: torch.Tensor) -> torch.Tensor:
             views = len(x) // max(1, len(self.y))
-            target = None if self.target is None else self.target.repeat(views)
-            return loss(self.ask(x), self.y.repeat(views), target)
+            y, target = self.y, self.target
+            if views > 1:
+                y, target = y.repeat(views), None if target is None else target.repeat(views)
+            return loss(self.ask(x), y, target)
 
         return value
 
@@ -166,7 +179,7 @@ def check_images(x: torch.Tensor, threat: Threat) -> None:
         raise ValueError(f"x is {x.dtype} {tuple(x.shape)}; expected float32 or float64 (N, C, H, W)")
     low, high = threat.box
     if x.numel():
-        least, largest = x.aminmax()
+        least, largest = (float(end) for end in x.aminmax())
         if not (least >= low and largest <= high):  # NaN is neither
             raise ValueError(f"x runs from {least:g} to {largest:g}; expected pixels from {low:g} to {high:g}")
 
@@ -177,9 +190,12 @@ def check_logits(logits: torch.Tensor, x: torch.Tensor, y: torch.Tensor, target:
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ValueError(f"model returns {found}; expected logits ({len(x)}, classes)")
     for name, classes in (("y", y), ("target", target)):
-        if classes is not None and len(classes) and not 0 <= classes.min() <= classes.max() < logits.shape[1]:
+        if classes is None or not len(classes):
+            continue
+        least, largest = (int(end) for end in classes.aminmax())
+        if not 0 <= least <= largest < logits.shape[1]:
             last = logits.shape[1] - 1
-            raise ValueError(f"{name} runs from {classes.min()} to {classes.max()}; expected classes from 0 to {last}")
+            raise ValueError(f"{name} runs from {least} to {largest}; expected classes from 0 to {last}")
 
 
 def check_model(model: nn.Module, x: torch.Tensor) -> None:

@@ -1,0 +1,158 @@
+"""Time attacks beside torchattacks and foolbox: ``python -m benchmarks.attacks [--json FILE] [--runs 5]``.
+
+The same network, images that it has right, ε and steps, on one thread, in turn; a ratio is another library's time over
+ours, above 1 we are faster. Each is timed until it has its images: `success` is then not yet asked for, nor is foolbox
+made to tell who is fooled. What a library is asked is told by the times an image goes through the network, forward.
+Ours also checks its arguments, answers the clean images once (in FGSM and PGD by the first step's own question, in
+Carlini–Wagner, DeepFool and Square by one of its own) and keeps a history.
+
+Carlini–Wagner has 50 steps for each of 4 constants, beside foolbox with as many (it is told not to stop early), and
+50 for one constant beside torchattacks, which searches for none. PGD begins at the image. Square under the norm 2 has
+no peer in foolbox, nor has Square under ∞. What torchattacks' DeepFool returns often does not fool: it clips every step.
+The extra `oracles` has both libraries. Results: ``benchmarks/results/attacks.csv``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from math import inf
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.harness import Row, cpu_seconds, main
+from cnnlib import attacks, weights
+from cnnlib.data import sets, tensors
+from cnnlib.evaluate import unit_floats
+from cnnlib.inputs import Threat
+
+NETWORKS = {"digits": "digits_cnn_digits", "mnist": "lenet5_mnist"}  # by data set
+SIZES = (1, 100)
+FAR = 1e6  # no limit
+Call = Callable[[], object]
+
+
+def right_images(model: nn.Module, name: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the first test images that a network has right, and their labels."""
+    images, labels = tensors(*sets.load(name).test)
+    x, y = unit_floats(images[: 2 * count + 20]), labels[: 2 * count + 20]
+    with torch.no_grad():
+        right = (model(x).argmax(1) == y).nonzero().flatten()[:count]
+    return x[right], y[right]
+
+
+def contests(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[str, dict[str, Call]]]:
+    """Yield each attack's name, and who runs it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import foolbox
+        import torchattacks
+
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    wrong = foolbox.criteria.Misclassification(y)
+    fb: Any = foolbox.attacks
+
+    def ours(name: str, threat: Threat, **options: Any) -> Call:
+        return lambda: getattr(attacks, name)(model, x, y, threat, **options)
+
+    def torchattack(name: str, **options: Any) -> Call:
+        attack = getattr(torchattacks, name)(model, **options)
+        return lambda: attack(x, y)
+
+    def fool(attack: Any, **options: Any) -> Call:
+        return lambda: attack.run(wrapped, x, wrong, **options)
+
+    yield (
+        "FGSM",
+        {
+            "ours": ours("fgsm", Threat(inf, 0.1)),
+            "torchattacks": torchattack("FGSM", eps=0.1),
+            "foolbox": fool(fb.FGSM(), epsilon=0.1),
+        },
+    )
+    yield (
+        "PGD-40",
+        {
+            "ours": ours("pgd", Threat(inf, 0.1), steps=40, step_size=0.01),
+            "torchattacks": torchattack("PGD", eps=0.1, alpha=0.01, steps=40, random_start=False),
+            "foolbox": fool(fb.LinfPGD(abs_stepsize=0.01, steps=40, random_start=False), epsilon=0.1),
+        },
+    )
+    yield (
+        "DeepFool",
+        {
+            "ours": ours("deepfool", Threat(2, FAR)),
+            "torchattacks": torchattack("DeepFool", steps=50),
+            "foolbox": fool(fb.L2DeepFoolAttack(steps=50)),
+        },
+    )
+    yield (
+        "Carlini–Wagner",
+        {
+            "ours": ours("carlini_wagner", Threat(2, FAR), steps=50, rounds=4),
+            "foolbox": fool(
+                fb.L2CarliniWagnerAttack(
+                    binary_search_steps=4, steps=50, stepsize=0.1, initial_const=1, abort_early=False
+                )
+            ),
+        },
+    )
+    yield (
+        "Carlini–Wagner, one constant",
+        {
+            "ours": ours("carlini_wagner", Threat(2, FAR), steps=50, rounds=1),
+            "torchattacks": torchattack("CW", c=1, steps=50, lr=0.1),
+        },
+    )
+    for norm, name, eps in ((inf, "Linf", 0.1), (2, "L2", 0.5)):
+        yield (
+            f"Square, {name}",
+            {
+                "ours": ours("square", Threat(norm, eps), queries=300),
+                "torchattacks": torchattack("Square", norm=name, eps=eps, n_queries=300),
+            },
+        )
+
+
+def passes(model: nn.Module, call: Call, images: int) -> float:
+    """Return how often an image goes through the network."""
+    asked: list[int] = []
+    handle = model.register_forward_hook(lambda module, inputs, output: asked.append(len(output)))
+    call()
+    handle.remove()
+    return sum(asked) / images
+
+
+def compare(model: nn.Module, calls: dict[str, Call], images: int, runs: int) -> Row:
+    """Return the ratios of medians and passes of everyone, with ours in milliseconds."""
+    asked = {who: passes(model, call, images) for who, call in calls.items()}
+    for call in calls.values():
+        call()
+    rounds = [{who: cpu_seconds(call) for who, call in calls.items()} for _ in range(runs)]
+    row: Row = {"milliseconds": round(1000 * statistics.median(times["ours"] for times in rounds), 3)}
+    for who in ("torchattacks", "foolbox"):
+        ratios = [times[who] / times["ours"] for times in rounds if who in times]
+        row[who] = round(statistics.median(ratios), 3) if ratios else ""
+    for who in ("ours", "torchattacks", "foolbox"):
+        row[f"passes_{who}"] = f"{asked[who]:.4g}" if who in asked else ""
+    return row
+
+
+def measure(runs: int) -> Iterator[Row]:
+    """Yield one row for each network, size of a batch and attack."""
+    versions = {f"version_{name}": version(name) for name in ("torchattacks", "foolbox")}
+    for data, network in NETWORKS.items():
+        model = weights.load(network).eval()
+        for size in SIZES:
+            x, y = right_images(model, data, size)
+            torch.manual_seed(0)
+            for attack, calls in contests(model, x, y):
+                yield {"data": data, "batch": size, "attack": attack, **compare(model, calls, size, runs), **versions}
+
+
+if __name__ == "__main__":
+    main(__doc__, "attacks", measure)
