@@ -9,8 +9,10 @@ beforehand. The first 80 test images are certified (`defend.certify`, 1,000 vote
 network trained with that noise and by the plain one. No radius can exceed σ Φ⁻¹(α^(1/1000)) = 2.46 σ. The smoothed
 classifier is then attacked within a radius of σ, in L2: by PGD on the mean probability of 8 noisy views, drawn anew at
 each of 20 steps (Salman et al., 2019, https://arxiv.org/abs/1906.04584, section 3). Beside it stands the image moved as
-far in a random direction. An image is lost where 100 votes are clearly, by `defend.predict`, for another class; one
-that is lost although it was certified for a radius of σ contradicts its certificate. About 4 minutes of one thread.
+far in a random direction. An image withstands where it has a certificate of the right class and, moved, the most of 300
+votes; one that does not although it was certified for a radius of σ contradicts its certificate. About 4 minutes of one
+thread. (In a first run, stopped after 13 settings on the digits, an image was lost only where 100 votes were clear for
+another class; nearly none were, so the test was made stricter. The predictions are those of before.)
 
 Predictions. (1) Networks that were trained with the noise certify more images at a radius of σ than plain ones, for
 each data set and σ. (2) Larger σ buys radius with accuracy: of those trained with noise, 0.12 certifies more images at
@@ -33,7 +35,7 @@ from torch import nn
 
 from cnnlib.attacks import pgd
 from cnnlib.data import sets
-from cnnlib.defend.smoothing import ABSTAIN, certify, noisy, predict
+from cnnlib.defend.smoothing import certify, noisy, predict
 from cnnlib.inputs import Threat
 from cnnlib.inputs.draws import normal
 from cnnlib.inputs.threat import lengths
@@ -110,10 +112,10 @@ def measure(setting: Row, folder: Path) -> list[Row]:
     }
     row: Row = {"accuracy": _share(model(x).argmax(1) == y), "certified": _share(proved)}
     for name, images in moved.items():
-        vote = predict(model, images, sigma=sigma, samples=100, alpha=ALPHA, generator=generator)
-        lost = (vote != found.classes) & (vote != ABSTAIN)
-        row[f"withstand_{name}"] = _share(right & ~lost)
-        row[f"contradicted_{name}"] = int((lost & (found.radius >= sigma)).sum())
+        # almost any α: who leads the vote, not whether it is clear
+        vote = predict(model, images, sigma=sigma, samples=300, alpha=0.999, generator=generator)
+        row[f"withstand_{name}"] = _share(right & (vote == y))
+        row[f"contradicted_{name}"] = int(((vote != found.classes) & (found.radius >= sigma)).sum())
     radii = torch.where(right, found.radius, 0).tolist()
     return [{"images": IMAGES, **row, "radii": " ".join(f"{radius:.3f}" for radius in radii)}]
 
