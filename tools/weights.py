@@ -9,8 +9,8 @@ declared here before its first training, and the weights of the last epoch are s
 on where it was; one that is done is not repeated.
 
 Those whose names end in `_robust` are trained against an attack. How many images they have right under other attacks is
-added to their provenance by `python -m experiments.robust_networks`; their options were compared in
-`experiments/results/robust_recipes.csv`.
+added to their provenance by `python -m experiments.robust_networks`. The digits' options were chosen by
+`experiments/results/robust_recipes.csv`, which also compares MNIST's with others.
 """
 
 from __future__ import annotations
