@@ -28,7 +28,7 @@ def attacked(result: Result, *, names: Sequence[str] = (), count: int = 4) -> Fi
     norm = result.threat.norm
     sizes = {0: result.l0, 2: result.l2, inf: result.linf}[norm][rows].tolist()
     titles = [
-        (_name(names, int(result.y[row])), f"{NORMS[norm]} {size:.3g}", _verdict(result, int(row), names))
+        (_name(names, int(result.y[row])), f"{NORMS[norm]} = {size:.3g}", _verdict(result, int(row), names))
         for row, size in zip(rows, sizes, strict=True)
     ]
     return changes(x, adversarial, titles=titles)
@@ -114,8 +114,8 @@ def _name(names: Sequence[str], label: int) -> str:
 
 
 def _verdict(result: Result, row: int, names: Sequence[str]) -> str:
-    read = _name(names, int(result.predictions[row]))
-    return f"→ {read}" if bool(result.success[row]) else f"still {read}"
+    read = int(result.predictions[row])
+    return f"{'still' if read == int(result.y[row]) else '→'} {_name(names, read)}"
 
 
 def _percent(share: float) -> str:

@@ -37,6 +37,7 @@ def top_patches(patches: Patches, projections: Any = None) -> Figure:
     rows = -(-len(mosaics) // 2)
     shape = mosaics[0].shape[1] / mosaics[0].shape[2]
     fig, axes = new(2, rows, width=WIDTH, height=rows * (shape * WIDTH / 2 + LINE))
+    fig.get_layout_engine().set(wspace=0.06)  # so that mosaics are farther apart than patches
     titles = [f"channel {int(channel)}" for channel in patches.channels]
     if others is not None:
         titles = [title for each in titles for title in (each, "what excites it there")]
@@ -103,9 +104,9 @@ def _bar(fig: Figure, axes: Any, low: int) -> None:
     bar = fig.colorbar(
         ScalarMappable(Normalize(low, 1), whole), ax=axes, orientation="horizontal", shrink=0.8, aspect=30, pad=0.02
     )
-    labels = {-1: "against", 0: "0", 1: "for the class"}
-    ticks = [-1, 0, 1] if low < 0 else [0, 1]
-    bar.set_ticks(ticks, labels=[labels[tick] for tick in ticks])
+    bar.set_ticks(
+        [-1, 0, 1] if low < 0 else [0, 1], labels=["against", "0", "for the class"] if low < 0 else ["0", "most"]
+    )
 
 
 def _planes(name: str, maps: Any, pictures: Sequence[np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cnnlib.plotting.base import COLOURS, new
 from cnnlib.plotting.images import WIDTH, as_array
@@ -49,7 +50,7 @@ def legend(fig: Figure, ax: Axes) -> None:
     if len(labels) == 1:
         ax.set_title(labels[0], loc="left", fontsize=11)
     else:
-        columns = max(1, min(len(labels), 45 // (6 + max(map(len, labels)))))
+        columns = max(1, min(len(labels), 60 // (8 + max(map(len, labels)))))
         fig.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
@@ -82,6 +83,7 @@ def by_layer(values: Mapping[str, Mapping[str, Any]], *, label: str, level: floa
     ax.set_yticks(places, layers)
     ax.set(ylim=(len(layers) - 0.6, -0.4), xlabel=label)
     ax.grid(axis="y", color="#dddddd")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     legend(fig, ax)
     return fig
 

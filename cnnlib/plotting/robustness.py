@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from cnnlib.checks import choice
 from cnnlib.defend import Certificate, Finding
@@ -67,6 +68,7 @@ def reached(results: Mapping[str, Result], measure: str) -> Figure:
     ax.set(xlim=(0, right), ylim=(-3, 103), xlabel=MEASURES[measure], ylabel="images that fool, %")
     if measure == "queries":
         ax.set_xscale("symlog", linthresh=1)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     legend(fig, ax)
     return fig
 
@@ -157,7 +159,7 @@ def findings(found: Sequence[Finding]) -> Figure:
         raise ValueError("found is empty; expected at least one finding")
     counts = [len(each.numbers) for each in found]
     fig, axes = new(1, len(found), width=WIDTH, height=sum(0.6 + 0.27 * count for count in counts) + 0.3)
-    axes[0, 0].get_gridspec().set_height_ratios([0.3 + count for count in counts])
+    axes[0, 0].get_gridspec().set_height_ratios(counts)
     for ax, each in zip(axes[:, 0], found, strict=True):
         places, values = -np.arange(len(each.numbers)), [100 * value for value in each.numbers.values()]
         colour, hatch = ("sky", None) if each.sound else ("vermilion", "///")
@@ -166,7 +168,7 @@ def findings(found: Sequence[Finding]) -> Figure:
             ax.text(value + 1, place, f"{value:.0f}", va="center")
         ax.set_title(f"{each.what}: {'sound' if each.sound else 'speaks of masking'}", loc="left", fontsize=11)
         ax.set_yticks(places, list(each.numbers))
-        ax.set(xlim=(0, 112), xticks=[])
+        ax.set(xlim=(0, 112), ylim=(0.5 - len(places), 0.5), xticks=[])
         ax.spines["bottom"].set_visible(False)
     axes[-1, 0].set_xlabel("images that fool, %")
     return fig

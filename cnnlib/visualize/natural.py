@@ -6,7 +6,7 @@ import torch
 
 from cnnlib.inputs import Adam
 
-COLOUR = 0.4  # how much of a difference between channels counts, beside what they have in common
+COLOUR = 0.25  # how much of a difference between channels counts, beside what they have in common
 
 
 class Natural:

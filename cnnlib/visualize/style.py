@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from cnnlib.checks import number
-from cnnlib.inputs import Adam, Ascent, ascend
+from cnnlib.inputs import Ascent, ascend
 from cnnlib.visualize.layers import check, reading
+from cnnlib.visualize.natural import Natural
 from cnnlib.visualize.synthesis import relative_miss
 
 
@@ -34,8 +35,8 @@ def style_transfer(
     *,
     content_layer: str,
     style_layers: Sequence[str],
-    style_weight: float = 10.0,
-    steps: int = 300,
+    style_weight: float = 100.0,
+    steps: int = 200,
     lr: float = 0.02,
 ) -> Ascent:
     """Return images that show what `content` (N, C, H, W) shows in the style of `style` (1, C, h, w), or (N, C, h, w).
@@ -43,10 +44,12 @@ def style_transfer(
     Gatys et al. (2016), section 2.3, https://doi.org/10.1109/CVPR.2016.265: one layer is to answer as to the content,
     and the Gram matrices of others are to be those of the style. Either miss is a squared distance relative to the
     squared length of what is wanted, so that networks compare; the mean over the style layers counts `style_weight`
-    times. They minimise by L-BFGS from noise, and pool by means; here Adam begins at the content, pixels stay between 0
-    and 1, and the network is what it is. The history is minus the loss, and nothing is drawn. The model must take
-    images of both sizes. Raises ValueError for a style of another number of images or channels, style layers that do
-    not put out (N, C, H, W), or none, a negative weight, and as `activations`.
+    times. They minimise by L-BFGS from noise, and pool by means; here `Natural` steps begin at the content, pixels stay
+    between 0 and 1, and the network is what it is. The history is minus the loss, and nothing is drawn. The model must
+    take images of both sizes.
+
+    Raises ValueError for a style of another number of images or channels, style layers that do not put out
+    (N, C, H, W), or none, a negative weight, and as `activations`.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     >>> photo, canvas = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 6, 6)
@@ -73,7 +76,7 @@ def style_transfer(
             misses = [relative_miss(gram(a), b) for a, b in zip(paints, painted, strict=True)]
             return -relative_miss(shows, shown) - style_weight * torch.stack(misses).mean(0)
 
-        return ascend(content, objective, step_rule=Adam(lr), project=lambda x: x.clamp(0, 1), steps=steps)
+        return ascend(content, objective, step_rule=Natural(lr), project=lambda x: x.clamp(0, 1), steps=steps)
 
 
 def _planes(answer: torch.Tensor, layer: str) -> torch.Tensor:
