@@ -6,8 +6,8 @@ attacks the shipped networks whose names end in `_robust`, and where they lie am
 their twins of seeds 1 and 2: all 359 test digits at ε 0.2, and every tenth test image of MNIST, a thousand, at ε 0.3,
 in L∞. Attacks are `attacks.ensemble` with its full budget and, against the shipped networks where it is installed,
 pyautoattack's standard AutoAttack, which has FAB besides: Croce and Hein (2020), https://arxiv.org/abs/2003.01690. A
-row is a part: all the digits, or a hundred images of MNIST. `results/robust_diagnosis.csv` has what `defend.diagnose` finds on the first
-hundred of them. At the end the figures are written into the provenance beside the weights.
+row is a part: all the digits, or a hundred images of MNIST. `results/robust_diagnosis.csv` has what `defend.diagnose`
+finds on the first hundred of each. At the end the figures are written into the provenance beside the weights.
 
 Predictions. (1) Of the digits that it has right the shipped network loses at most 75 %, and it has at least 94 % right
 without an attack. (2) MNIST's has at least 80 % of all images right under each of both. Madry et al. (2018),
