@@ -63,13 +63,12 @@ def table(rows: Mapping[str, Images], *, titles: Sequence[str] = (), width: floa
     heights = [_shape(row) * (width - names) / columns + 0.06 for row in pictures.values()]
     fig, axes = new(columns, len(pictures), width=width, height=sum(heights) + LINE * lines + 0.1)
     axes[0, 0].get_gridspec().set_height_ratios(heights)
-    for line, (name, row) in zip(axes, pictures.items(), strict=True):
-        for place, ax in enumerate(line):
+    for number, (name, row) in enumerate(pictures.items()):
+        for place, ax in enumerate(axes[number]):
             ax.axis("off")
             if place < len(row):
-                draw(ax, row[place], titles[place] if titles and line is axes[0] else "")
-        line[0].axis("on")
-        line[0].set_ylabel(name)
+                draw(ax, row[place], titles[place] if titles and number == 0 else "")
+        axes[number, 0].set_ylabel(name)
     return fig
 
 

@@ -146,5 +146,5 @@ def neighbours(queries: Any, images: Any, found: Neighbours, *, names: Sequence[
             line[0].set_ylabel(names[place])
         near = as_pictures("images", [images[number] for number in numbers[place]])
         for ax, picture, distance in zip(line[1:], near, distances[place], strict=True):
-            draw(ax, picture, f"{distance:.3g}")
+            draw(ax, picture, f"at {distance:.3g}")
     return fig
