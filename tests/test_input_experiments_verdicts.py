@@ -54,7 +54,7 @@ def transferability(row, wrong):
     source, target = row["source"], row["target"]
     nets = {"lenet5", "lenet5_1998"}
     if target == "itself":
-        fooled = 0.05 if wrong else 0.9
+        fooled = 0.05 if wrong and source != "linear" else 0.9
     elif source == target:
         fooled = 0.1 if wrong else 0.85
     else:
