@@ -31,7 +31,7 @@ def titles(fig):
 
 def check_text(fig):
     """Check that nothing is too small on a telephone, and that no two titles of a row overlap."""
-    fig.canvas.draw()
+    fig.draw_without_rendering()
     texts = [text for text in fig.findobj(match=lambda artist: hasattr(artist, "get_fontsize")) if text.get_text()]
     assert min((text.get_fontsize() for text in texts), default=11) >= 10
     assert fig.get_size_inches()[0] == images.WIDTH

@@ -187,7 +187,7 @@ def certified(certificates: Mapping[str, tuple[Certificate, Any]]) -> Figure:
         classes, truth = as_array(each.classes), as_array(y)
         if not len(classes) or classes.shape != truth.shape:
             raise ValueError(
-                f"certificates[{name!r}] has {len(classes)} images and {len(truth)} classes; expected both"
+                f"certificates[{name!r}] has {len(truth)} classes; expected one of each of {len(classes)} images"
             )
         radii = np.sort(as_array(each.radius)[classes == truth])
         left = 100 * np.arange(len(radii), -1, -1) / len(classes)  # those whose radius is larger than each
