@@ -11,7 +11,7 @@ classifier is then attacked within a radius of σ, in L2: by PGD on the mean pro
 each of 20 steps (Salman et al., 2019, https://arxiv.org/abs/1906.04584, section 3). Beside it stands the image moved as
 far in a random direction. An image withstands where it has a certificate of the right class and, moved, the most of 300
 votes; one that does not although it was certified for a radius of σ contradicts its certificate. About 4 minutes of one
-thread. (In a first run, stopped after 13 settings on the digits, an image was lost only where 100 votes were clear for
+thread. (In a first run, stopped after 11 settings on the digits, an image was lost only where 100 votes were clear for
 another class; nearly none were, so the test was made stricter. The predictions are those of before.)
 
 Predictions. (1) Networks that were trained with the noise certify more images at a radius of σ than plain ones, for
