@@ -157,7 +157,9 @@ def test_top_patches_read_like_lines_of_text():
     fig = inside.top_patches(found)
     assert titles(fig) == ["channel 4", "channel 7"]
     mosaic = shown(fig.axes[1])[0]
-    assert mosaic.shape == (13, 20)  # two rows of three, a white line between
+    assert mosaic.shape == (13, 24)  # two rows of three, a white line between, and two at either side
+    assert (mosaic[:, [0, 1, 22, 23]] == 1).all()
+    mosaic = mosaic[:, 2:-2]
     np.testing.assert_allclose(mosaic[:6, 14:], found.crops[1, 2, 0])
     np.testing.assert_allclose(mosaic[7:, 7:13], found.crops[1, 4, 0])
     assert (mosaic[6] == 1).all()
@@ -166,7 +168,7 @@ def test_top_patches_read_like_lines_of_text():
     fig = inside.top_patches(found, -2 * found.crops)
     assert titles(fig) == ["channel 4", "what excites it there", "channel 7", "what excites it there"]
     half = 0.5 - 0.5 * found.crops[1] / found.crops[1].max()  # one scale for the channel, zero is mid-grey
-    np.testing.assert_allclose(shown(fig.axes[3])[0, :6, :6], half[0, 0], atol=1e-6)
+    np.testing.assert_allclose(shown(fig.axes[3])[0, :6, 2:8], half[0, 0], atol=1e-6)
 
 
 def test_attributions_are_blue_for_and_vermilion_against():

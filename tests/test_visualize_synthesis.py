@@ -88,20 +88,29 @@ def test_no_steps_do_nothing(name):
     if name == "class_model":
         assert (found == 0.5).all()
     if name == "maximise_activation":
-        torch.testing.assert_close((found - 0.5).flatten(1).norm(dim=1), torch.full((3,), 3.0))
+        assert torch.equal(found, found[:1].expand_as(found))
+        start = visualize.maximise_activation(
+            Mixed(), "conv", [(0,)], shape=(3, 8, 8), norm=3, steps=0, natural=False, generator=seeded()
+        )
+        assert (start.x - 0.5).norm().item() == pytest.approx(3, rel=1e-6)
+        torch.testing.assert_close(found[:1] - 0.5, spread(start.x - 0.5))
 
 
 def test_the_image_that_excites_a_linear_unit_is_its_weights():
     model = linear()
-    found = visualize.maximise_activation(model, "1", [(0,), (2,), (1,)], shape=(1, 4, 4), norm=0.7)
+    found = visualize.maximise_activation(model, "1", [(0,), (2,), (1,)], shape=(1, 4, 4), norm=0.7, natural=False)
     expected = 0.5 + 0.7 * F.normalize(model[1].weight[[0, 2, 1]].detach())
     torch.testing.assert_close(found.x.flatten(1), expected, rtol=0, atol=1e-3)
+    natural = visualize.maximise_activation(model, "1", [(0,), (2,), (1,)], shape=(1, 4, 4), norm=0.7)
+    weighed = spread(model[1].weight[[0, 2, 1]].detach().view(3, 1, 4, 4))
+    expected = 0.5 + 0.7 * spread(F.normalize(weighed.flatten(1)).view(3, 1, 4, 4))
+    torch.testing.assert_close(natural.x, expected, rtol=0, atol=1e-3)
 
 
 def test_the_image_that_excites_a_linear_layer_is_its_first_singular_vector():
     model = linear()
     model[1].bias.data = -0.5 * model[1].weight.data.sum(1)  # nothing for grey
-    found = visualize.maximise_activation(model, "1", [()], shape=(1, 4, 4), norm=2.0, steps=300)
+    found = visualize.maximise_activation(model, "1", [()], shape=(1, 4, 4), norm=2.0, steps=300, natural=False)
     values, vectors = torch.linalg.svd(model[1].weight.detach())[1:]
     assert found.history[-1].item() == pytest.approx(2 * values[0].item(), rel=1e-4)
     assert (vectors[0] @ (found.x - 0.5).flatten()).abs().item() == pytest.approx(2, rel=1e-3)
@@ -110,13 +119,16 @@ def test_the_image_that_excites_a_linear_layer_is_its_first_singular_vector():
 def test_a_unit_a_channel_and_a_layer_of_a_network():
     model, units = victim(), [(3, 1, 2), (3,), ()]
     found = visualize.maximise_activation(model, "network.3", units, shape=(1, 8, 8), norm=2.0)
-    torch.testing.assert_close((found.x - 0.5).flatten(1).norm(dim=1), torch.full((3,), 2.0).double())
     planes = visualize.activations(nn.Sequential(*model.network[:4]), found.x.clamp(0, 1), "3")
     assert planes.shape == (3, 32, 4, 4)
     assert (found.history[-1] > found.history[0] + 1).all()
     assert (
         (found.history[-1] - found.history[-4:]).abs() < 0.01 * found.history[-1]
     ).all()  # at rest; equal steps vary by 4 %
+    fine = visualize.maximise_activation(model, "network.3", units, shape=(1, 8, 8), norm=2.0, natural=False)
+    torch.testing.assert_close((fine.x - 0.5).flatten(1).norm(dim=1), torch.full((3,), 2.0).double())
+    roughness = [squared_gradient(x) / (x - 0.5).square().sum((1, 2, 3)) for x in (found.x, fine.x)]
+    assert (roughness[0] < roughness[1]).all()
     alone = visualize.maximise_activation(model, "network.3", units[1:2], shape=(1, 8, 8), norm=2.0)
     torch.testing.assert_close(alone.x[0], found.x[1], rtol=0, atol=1e-6)
 

@@ -35,9 +35,10 @@ def top_patches(patches: Patches, projections: Any = None) -> Figure:
         pairs = zip(mosaics, [_mosaic(stretched(0.5 + each[None])[0]) for each in others], strict=True)
         mosaics = [mosaic for pair in pairs for mosaic in pair]
     rows = -(-len(mosaics) // 2)
+    edge = max(2, mosaics[0].shape[2] // 30)  # so that mosaics are farther apart than patches
+    mosaics = [np.pad(mosaic, ((0, 0), (0, 0), (edge, edge)), constant_values=1.0) for mosaic in mosaics]
     shape = mosaics[0].shape[1] / mosaics[0].shape[2]
     fig, axes = new(2, rows, width=WIDTH, height=rows * (shape * WIDTH / 2 + LINE))
-    fig.get_layout_engine().set(wspace=0.06)  # so that mosaics are farther apart than patches
     titles = [f"channel {int(channel)}" for channel in patches.channels]
     if others is not None:
         titles = [title for each in titles for title in (each, "what excites it there")]

@@ -35,7 +35,7 @@ def style_transfer(
     *,
     content_layer: str,
     style_layers: Sequence[str],
-    style_weight: float = 100.0,
+    style_weight: float = 1000.0,
     steps: int = 200,
     lr: float = 0.02,
 ) -> Ascent:
@@ -46,7 +46,7 @@ def style_transfer(
     squared length of what is wanted, so that networks compare; the mean over the style layers counts `style_weight`
     times. They minimise by L-BFGS from noise, and pool by means; here `Natural` steps begin at the content, pixels stay
     between 0 and 1, and the network is what it is. The history is minus the loss, and nothing is drawn. The model must
-    take images of both sizes.
+    take images of both sizes; the smaller the style, the finer are its textures.
 
     Raises ValueError for a style of another number of images or channels, style layers that do not put out
     (N, C, H, W), or none, a negative weight, and as `activations`.

@@ -38,22 +38,27 @@ def maximise_activation(
     shape: Sequence[int],
     norm: float,
     steps: int = 100,
+    natural: bool = True,
     generator: torch.Generator | None = None,
 ) -> Ascent:
-    """Return for each of `units` an image that excites it, at the distance `norm` from grey: (units, C, H, W).
+    """Return for each of `units` an image that excites it, as far from grey as `norm` says: (units, C, H, W).
 
     Erhan, Bengio, Courville and Vincent, "Visualizing higher-layer features of a deep network" (2009), section 3:
     gradient ascent on the activation under ‖x − ½‖ = `norm`; without a bound on x it would grow for ever. Pixels may
     leave the range from 0 to 1, the more so the larger the norm. A unit is an index into what the layer puts out:
-    (channel, row, column) is one number, (channel,) the mean over a channel, () the length of the whole answer. The
-    steps shrink from a quarter of the norm to nothing, and all images begin at the same noise. Where that leaves a ReLU
-    off, nothing leads away from it, and the history stays at 0: ask the layer before the ReLU.
+    (channel, row, column) is one number, (channel,) the mean over a channel, () the length of the whole answer.
+
+    Where `natural`, x = ½ + P u with the P of `Natural`, and ‖u‖ = `norm`: fine patterns and colours cost more than
+    coarse and grey ones, as in photographs. Without, it is as in the paper; what excites a deep unit most of all images
+    of one length tells the eye little. The steps shrink from a quarter of the norm to nothing, and all images begin at
+    the same noise. Where that leaves a ReLU off, nothing leads away from it, and the history stays at 0: ask the layer
+    before the ReLU.
 
     Raises TypeError for no module, and ValueError for an unknown layer, an index beyond what it puts out, a norm that
     is not positive, and an activation that does not depend on the image.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
-    >>> found = maximise_activation(model, "1", [(0,), (2,)], shape=(1, 2, 2), norm=1.0)
+    >>> found = maximise_activation(model, "1", [(0,), (2,)], shape=(1, 2, 2), norm=1.0, natural=False)
     >>> best = nn.functional.normalize(model[1].weight[[0, 2]])
     >>> torch.allclose(found.x.flatten(1), 0.5 + best, atol=1e-3)
     True
@@ -61,27 +66,28 @@ def maximise_activation(
     if not number("norm", norm) > 0:
         raise ValueError(f"norm is {norm}; expected a positive number")
     steps = as_int("steps", steps, 0)
-    blank = _blank(model, len(units), shape)
+    blank, taken = _blank(model, len(units), shape), 0
 
-    def on_sphere(x: torch.Tensor) -> torch.Tensor:
-        away = x - GREY
-        return GREY + norm * away / lengths(away).clamp(min=1e-12)
+    def image(u: torch.Tensor) -> torch.Tensor:
+        return GREY + (spread(u) if natural and len(u) else u)
 
-    taken = 0
+    def on_sphere(u: torch.Tensor) -> torch.Tensor:
+        return norm * u / lengths(u).clamp(min=1e-12)
 
-    def shrinking(x: torch.Tensor, gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    def shrinking(u: torch.Tensor, gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         nonlocal taken
         taken += 1
-        return steepest(2, norm / 4 * (1 - taken / (steps + 1)))(x, gradient, values)
+        return steepest(2, norm / 4 * (1 - taken / (steps + 1)))(u, gradient, values)
 
     with reading(model, layer) as read:
-        return ascend(
-            on_sphere(blank + normal(blank, draws(generator))),
-            lambda x: torch.stack([_measure(*pair) for pair in zip(read(x)[0], units, strict=True)]),
+        found = ascend(
+            on_sphere(torch.zeros_like(blank) + normal(blank, draws(generator))),
+            lambda u: torch.stack([_measure(*pair) for pair in zip(read(image(u))[0], units, strict=True)]),
             step_rule=shrinking,
             project=on_sphere,
             steps=steps,
         )
+    return Ascent(image(found.x), found.history)
 
 
 def _measure(answer: torch.Tensor, unit: Unit) -> torch.Tensor:
