@@ -33,6 +33,8 @@ def deep_dream(
     1. The model must take images of any size, as networks with global pooling and parts of others do. Raises ValueError
     for octaves that leave no pixel, negative numbers, and as `activations`.
 
+    Drawn by `cnnlib.plotting.images.sheet`.
+
     >>> x = torch.rand(1, 3, 16, 16)
     >>> dreamt = deep_dream(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), x, "1", octaves=2)
     >>> dreamt.shape, bool((dreamt != x).any())

@@ -18,6 +18,8 @@ from cnnlib.visualize.rectifiers import Rule, deconvolved, guided, input_gradien
 def gradient(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the gradient of the logit of y with respect to x, with its sign.
 
+    Drawn by `cnnlib.plotting.inside.attributions`.
+
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     >>> found = gradient(model, torch.rand(1, 1, 2, 2), torch.tensor([1]))
     >>> torch.equal(found.flatten(), model[1].weight[1])
@@ -31,6 +33,8 @@ def saliency(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor
 
     Simonyan et al. (2014), section 3, https://arxiv.org/abs/1312.6034, who show the largest over the channels,
     `saliency(model, x, y).amax(1)`.
+
+    Drawn by `cnnlib.plotting.inside.attributions`.
     """
     return gradient(model, x, y).abs()
 
@@ -40,6 +44,8 @@ def guided_backprop(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch
 
     Springenberg et al. (2015), section 3.4, https://arxiv.org/abs/1412.6806. ReLUs may be modules or functions, work in
     place and be used several times. ValueError for a model with rectifiers of another kind, or with none.
+
+    Drawn by `cnnlib.plotting.inside.attributions`.
     """
     return _ruled(model, x, y, guided)
 
@@ -49,6 +55,8 @@ def deconvnet(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tenso
 
     Zeiler and Fergus (2014), section 2.1, https://arxiv.org/abs/1311.2901: transposed convolutions, max pooling undone
     by its switches, and a ReLU on the way back. Errors as in `guided_backprop`.
+
+    Drawn by `cnnlib.plotting.inside.attributions`.
     """
     return _ruled(model, x, y, deconvolved)
 
@@ -61,6 +69,8 @@ def integrated_gradients(
     Sundararajan et al. (2017), section 3, https://arxiv.org/abs/1703.01365, with the mean by Gauss–Legendre quadrature
     of `steps` gradients. `baseline` is a number from 0 to 1 for all pixels or images that go with x, such as
     (1, C, H, W); another one gives another answer. ValueError where it is neither.
+
+    Drawn by `cnnlib.plotting.inside.attributions`.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     >>> x, y = torch.rand(1, 1, 2, 2), torch.tensor([1])

@@ -63,6 +63,8 @@ def loss_line(
     not touched. Raises TypeError and ValueError for no images, labels that the model has no logits for, a direction
     that has not the shapes of the parameters, and distances that are no finite numbers.
 
+    Drawn by `cnnlib.plotting.landscapes.line`.
+
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     >>> x, y = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 1])
     >>> line = loss_line(model, x, y, filter_direction(model), [-1, 0, 1])
@@ -85,6 +87,8 @@ def loss_plane(
     """Return the same over a plane, (K, K): rows go along the first of two directions, columns along the second.
 
     Arguments and errors are as in `loss_line`.
+
+    Drawn by `cnnlib.plotting.landscapes.plane`.
     """
     if len(directions) != 2:
         raise ValueError(f"directions are {len(directions)}; expected two")

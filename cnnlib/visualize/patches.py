@@ -33,6 +33,8 @@ def first_layer_filters(model: nn.Module) -> torch.Tensor:
     can be looked at; those of later layers weigh feature maps, and say little to the eye. Raises TypeError for no
     module, ValueError where no module has a weight (F, C, kh, kw).
 
+    Drawn by `cnnlib.plotting.images.sheet`.
+
     >>> model = nn.Conv2d(1, 1, (1, 3), bias=False)
     >>> _ = model.weight.data.copy_(torch.tensor([[[[-1.0, 0.0, 2.0]]]]))
     >>> first_layer_filters(model).flatten().tolist()
@@ -65,6 +67,8 @@ def top_patches(
     not put out (N, channels, h, w) or (N, channels), and a channel that it does not have; TypeError for a model of
     which `cnnlib.models.trace` does not know the receptive fields.
 
+    Drawn by `cnnlib.plotting.inside.top_patches`.
+
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
     >>> found = top_patches(model, torch.rand(20, 1, 8, 8), "1", count=5)
     >>> found.images.shape, found.crops.shape
@@ -95,6 +99,8 @@ def deconvnet_projections(
     The images x are those that `patches` was found in. All other units of the layer are set to zero, and the one is
     projected back to the image, through switches and ReLUs: Zeiler and Fergus (2014), section 2.1. Raises ValueError as
     `deconvnet`, and for other images.
+
+    Drawn by `cnnlib.plotting.inside.top_patches`.
     """
     check(model, x)
     count = patches.images.numel()

@@ -44,6 +44,8 @@ def linear_probe(features: torch.Tensor, y: torch.Tensor, *, ridge: float = 1e-3
     labels that do not go with them or are negative, and a ridge that is not positive; TypeError for labels that are no
     tensor.
 
+    Drawn by `cnnlib.plotting.lines.by_layer`.
+
     >>> probe = linear_probe(torch.tensor([[0.0], [1.0], [2.0], [3.0]]), torch.tensor([0, 0, 1, 1]))
     >>> probe.accuracy(torch.tensor([[0.4], [2.6]]), torch.tensor([0, 1]))
     1.0
@@ -73,6 +75,8 @@ def neighbours(features: torch.Tensor, queries: torch.Tensor, *, count: int = 5)
     Krizhevsky et al. (2012), section 6.1, look for alike images like this in their last hidden layer. Equally far ones
     stand in the order of `features`. Raises ValueError for no features or not finite ones, queries of another size, and
     a count above N.
+
+    Drawn by `cnnlib.plotting.inside.neighbours`.
 
     >>> found = neighbours(torch.tensor([[0.0, 0.0], [3.0, 4.0], [1.0, 0.0]]), torch.zeros(1, 2), count=2)
     >>> found.images, found.distances

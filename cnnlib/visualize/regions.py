@@ -20,6 +20,8 @@ def grad_cam(model: nn.Module, x: torch.Tensor, y: torch.Tensor, layer: str) -> 
     Selvaraju et al. (2017), section 3, https://arxiv.org/abs/1610.02391. The map of the layer (N, C, h, w) is enlarged
     to the images linearly. ValueError for a layer that puts out anything else, or that y's logit does not depend on;
     for more see `activations`.
+
+    Drawn by `cnnlib.plotting.inside.attributions`.
     """
     check(model, x, y)
     if not len(x):
@@ -51,6 +53,8 @@ def occlusion(
     `window` (rows, columns) moves by `stride`; the last along an axis ends at the border, smaller where the strides do
     not fit. The model is asked once and then for each window. ValueError for a window larger than the image, a stride
     larger than the window, and a baseline that does not go with x.
+
+    Drawn by `cnnlib.plotting.inside.attributions`.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
     >>> x, y = torch.rand(1, 1, 2, 2), torch.tensor([1])

@@ -34,6 +34,8 @@ def randomisation(
     `attribution` is a function of a model, images and classes, such as `saliency` or
     `functools.partial(grad_cam, layer="4")`. Raises ValueError where it does not return a map of each image.
 
+    Drawn by `cnnlib.plotting.lines.by_layer`.
+
     >>> from cnnlib.visualize import saliency
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 4))
     >>> found = randomisation(model, torch.rand(2, 1, 8, 8), torch.tensor([0, 1]), saliency)

@@ -51,6 +51,8 @@ def style_transfer(
     Raises ValueError for a style of another number of images or channels, style layers that do not put out
     (N, C, H, W), or none, a negative weight, and as `activations`.
 
+    Drawn by `cnnlib.plotting.images.sheet`.
+
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     >>> photo, canvas = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 6, 6)
     >>> found = style_transfer(model, photo, canvas, content_layer="1", style_layers=["0"], steps=20)

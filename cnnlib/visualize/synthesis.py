@@ -57,6 +57,8 @@ def maximise_activation(
     Raises TypeError for no module, and ValueError for an unknown layer, an index beyond what it puts out, a norm that
     is not positive, and an activation that does not depend on the image.
 
+    Drawn by `cnnlib.plotting.images.sheet`, after `stretched`.
+
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     >>> found = maximise_activation(model, "1", [(0,), (2,)], shape=(1, 2, 2), norm=1.0, natural=False)
     >>> best = nn.functional.normalize(model[1].weight[[0, 2]])
@@ -121,6 +123,8 @@ def class_model(
 
     Raises TypeError and ValueError for anything but classes (N,) that the model has logits for, and a negative weight.
 
+    Drawn by `cnnlib.plotting.images.sheet`.
+
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     >>> found = class_model(model, torch.tensor([1]), shape=(1, 2, 2), l2=2.0, tv=0.0, transforms=None)
     >>> torch.allclose(found.x.flatten(), 0.5 + model[1].weight[1] / 4, atol=1e-3)
@@ -158,6 +162,8 @@ def invert(
     ‖f(z) − f(x)‖² / ‖f(x)‖² + `l2` · ‖z − ½‖² + `tv` · ‖∇z‖², by `Natural` steps from noise around grey, with
     pixels between 0 and 1. They take the sixth power of pixels for the square, and momentum. The history is minus that
     sum. ValueError for negative weights, images outside 0 to 1, and as `activations`.
+
+    Drawn by `cnnlib.plotting.images.table`.
 
     >>> x = torch.rand(1, 1, 3, 3)
     >>> found = invert(nn.Sequential(nn.Flatten()), x, "0")
