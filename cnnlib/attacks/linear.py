@@ -77,11 +77,14 @@ def _dense(
     at which it makes up for the lead is the largest of theirs.
     """
     pace = torch.ones_like(slope) if norm == inf else slope
-    first = (room / pace).argsort(-1)  # which runs out of room first
-    full = torch.where(slope > 0, slope * room, 0).gather(-1, first).cumsum(-1)
-    rate = (slope * pace).gather(-1, first).flip(-1).cumsum(-1).flip(-1)
-    nothing = torch.zeros_like(rate[..., :1])
-    full, rate = torch.cat([nothing, full], -1), torch.cat([rate, nothing], -1)  # of those that stopped, and the others
+    nothing = torch.zeros_like(slope[..., :1])
+    if (room == inf).all():  # a single piece, on which all of them move
+        full, rate = nothing, (slope * pace).sum(-1, keepdim=True)
+    else:
+        first = (room / pace).argsort(-1)  # which runs out of room first
+        full = torch.where(slope > 0, slope * room, 0).gather(-1, first).cumsum(-1)
+        rate = (slope * pace).gather(-1, first).flip(-1).cumsum(-1).flip(-1)
+        full, rate = torch.cat([nothing, full], -1), torch.cat([rate, nothing], -1)  # who stopped, and the others
     missing = lead[..., None] - full
     t = torch.where(rate > 0, missing / rate, torch.where(missing > 0, inf, 0.0)).amax(-1)
     moves = torch.minimum(torch.where(t < inf, t, 0)[..., None] * pace, room)
