@@ -38,7 +38,7 @@ def top_patches(patches: Patches, projections: Any = None) -> Figure:
     edge = max(2, mosaics[0].shape[2] // 30)  # so that mosaics are farther apart than patches
     mosaics = [np.pad(mosaic, ((0, 0), (0, 0), (edge, edge)), constant_values=1.0) for mosaic in mosaics]
     shape = mosaics[0].shape[1] / mosaics[0].shape[2]
-    fig, axes = new(2, rows, width=WIDTH, height=rows * (shape * WIDTH / 2 + LINE))
+    fig, axes = new(2, rows, width=WIDTH, height=rows * (shape * WIDTH / 2 + LINE + 0.05))
     titles = [f"channel {int(channel)}" for channel in patches.channels]
     if others is not None:
         titles = [title for each in titles for title in (each, "what excites it there")]
