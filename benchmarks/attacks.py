@@ -2,14 +2,15 @@
 
 The same network, images that it has right, ε and steps, on one thread, in turn; a ratio is another library's time over
 ours, above 1 we are faster. Each is timed until it has its images: `success` is then not yet asked for, nor is foolbox
-made to tell who is fooled. What a library is asked is told by the times an image goes through the network, forward.
-Ours also checks its arguments, answers the clean images once (in FGSM and PGD by the first step's own question, in
-Carlini–Wagner, DeepFool and Square by one of its own) and keeps a history.
+made to tell who is fooled. `passes` are the times that an image goes forward through the network. Ours also checks its
+arguments, leaves the model as it was and keeps a history, and needs to know which images are classified rightly: FGSM
+and PGD from a start at the image, as here, learn it from their first step, the others ask once more.
 
-Carlini–Wagner has 50 steps for each of 4 constants, beside foolbox with as many (it is told not to stop early), and
-50 for one constant beside torchattacks, which searches for none. PGD begins at the image. Square under the norm 2 has
-no peer in foolbox, nor has Square under ∞. What torchattacks' DeepFool returns often does not fool: it clips every step.
-The extra `oracles` has both libraries. Results: ``benchmarks/results/attacks.csv``.
+Carlini–Wagner has 50 steps for each of 4 constants, foolbox as many: it is told not to stop early. That of torchattacks
+is left out, since it searches for no constant and stops at the first loss that has grown. Its DeepFool goes image by
+image, and clips every step, so that many do not arrive: it is timed on one image alone. Foolbox has no Square.
+
+CONTRIBUTING.md says how to install both libraries. Results: ``benchmarks/results/attacks.csv``.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def right_images(model: nn.Module, name: str, count: int) -> tuple[torch.Tensor,
     return x[right], y[right]
 
 
-def contests(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[str, dict[str, Call]]]:
-    """Yield each attack's name, and who runs it."""
+def contests(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, dict[str, Call]]:
+    """Return for each attack who can run it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import foolbox
@@ -66,56 +67,32 @@ def contests(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Iterator[tup
     def fool(attack: Any, **options: Any) -> Call:
         return lambda: attack.run(wrapped, x, wrong, **options)
 
-    yield (
-        "FGSM",
-        {
+    steps = {"binary_search_steps": 4, "steps": 50, "stepsize": 0.1, "initial_const": 1, "abort_early": False}
+    found = {
+        "FGSM": {
             "ours": ours("fgsm", Threat(inf, 0.1)),
             "torchattacks": torchattack("FGSM", eps=0.1),
             "foolbox": fool(fb.FGSM(), epsilon=0.1),
         },
-    )
-    yield (
-        "PGD-40",
-        {
+        "PGD-40": {
             "ours": ours("pgd", Threat(inf, 0.1), steps=40, step_size=0.01),
             "torchattacks": torchattack("PGD", eps=0.1, alpha=0.01, steps=40, random_start=False),
             "foolbox": fool(fb.LinfPGD(abs_stepsize=0.01, steps=40, random_start=False), epsilon=0.1),
         },
-    )
-    yield (
-        "DeepFool",
-        {
-            "ours": ours("deepfool", Threat(2, FAR)),
-            "torchattacks": torchattack("DeepFool", steps=50),
-            "foolbox": fool(fb.L2DeepFoolAttack(steps=50)),
-        },
-    )
-    yield (
-        "Carlini–Wagner",
-        {
+        "DeepFool": {"ours": ours("deepfool", Threat(2, FAR)), "foolbox": fool(fb.L2DeepFoolAttack(steps=50))},
+        "Carlini–Wagner": {
             "ours": ours("carlini_wagner", Threat(2, FAR), steps=50, rounds=4),
-            "foolbox": fool(
-                fb.L2CarliniWagnerAttack(
-                    binary_search_steps=4, steps=50, stepsize=0.1, initial_const=1, abort_early=False
-                )
-            ),
+            "foolbox": fool(fb.L2CarliniWagnerAttack(**steps)),
         },
-    )
-    yield (
-        "Carlini–Wagner, one constant",
-        {
-            "ours": ours("carlini_wagner", Threat(2, FAR), steps=50, rounds=1),
-            "torchattacks": torchattack("CW", c=1, steps=50, lr=0.1),
-        },
-    )
+    }
+    if len(x) == 1:
+        found["DeepFool"]["torchattacks"] = torchattack("DeepFool", steps=50)
     for norm, name, eps in ((inf, "Linf", 0.1), (2, "L2", 0.5)):
-        yield (
-            f"Square, {name}",
-            {
-                "ours": ours("square", Threat(norm, eps), queries=300),
-                "torchattacks": torchattack("Square", norm=name, eps=eps, n_queries=300),
-            },
-        )
+        found[f"Square, {name}"] = {
+            "ours": ours("square", Threat(norm, eps), queries=300),
+            "torchattacks": torchattack("Square", norm=name, eps=eps, n_queries=300),
+        }
+    return found
 
 
 def passes(model: nn.Module, call: Call, images: int) -> float:
@@ -150,7 +127,7 @@ def measure(runs: int) -> Iterator[Row]:
         for size in SIZES:
             x, y = right_images(model, data, size)
             torch.manual_seed(0)
-            for attack, calls in contests(model, x, y):
+            for attack, calls in contests(model, x, y).items():
                 yield {"data": data, "batch": size, "attack": attack, **compare(model, calls, size, runs), **versions}
 
 

@@ -225,6 +225,17 @@ def test_pixels_may_lie_in_another_box(attack):
     assert (found.l2 / sizes <= 1.02).all()
 
 
+@BOTH
+def test_with_several_classes_the_nearest_is_that_of_the_best_target(attack):
+    """Without a target they go to the class that is strongest, which is not always the one whose border is nearest."""
+    model, x, y, (weight, bias) = linear(3)
+    _, sizes = fool_linear(weight, bias, x.flatten(1), y, norm=2, box=(-2, 3))
+    threat = Threat(2, 99, box=(-2.0, 3.0))
+    found = torch.stack([attack(model, x, y, threat, target=(y + k) % 3).l2 for k in (1, 2)])
+    assert (found.amin(0) / sizes <= 1.02).all()
+    assert (found.amin(0) / sizes >= 1 - 1e-9).all()
+
+
 def test_constants_go_by_tens_until_one_fools_and_one_does_not():
     tried = []
 

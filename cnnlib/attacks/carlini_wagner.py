@@ -30,6 +30,9 @@ def carlini_wagner(
     its ends, where w would be infinite, begin a two-hundredth inside. The constant of each image begins at 1 and has as
     many `rounds` as there are values of it to try. Of all images on the way the nearest that fools is returned.
 
+    Without a target the class is whichever leads on the way: with several, the nearest border may be another's. Nor is
+    a distance found that is smaller than Adam's last steps.
+
     An image for which that lies farther away than the threat's ε, of the norm 2, comes back unchanged; nothing is
     drawn. It costs steps · rounds + 1 queries, and `history` has the distances after each round, (rounds, attacked).
 
