@@ -4,6 +4,7 @@ import matplotlib.colors
 import numpy as np
 import pytest
 import torch
+from drawn import Brighter, check_text
 
 from cnnlib.attacks import Fooling, Patch, Sticker, fgsm, random_signs
 from cnnlib.inputs import Threat
@@ -27,18 +28,6 @@ def shown(ax):
 
 def titles(fig):
     return [ax.get_title() for ax in fig.axes]
-
-
-def check_text(fig):
-    """Check that nothing is too small on a telephone, and that no two titles of a row overlap."""
-    fig.draw_without_rendering()
-    texts = [text for text in fig.findobj(match=lambda artist: hasattr(artist, "get_fontsize")) if text.get_text()]
-    assert min((text.get_fontsize() for text in texts), default=11) >= 10
-    assert fig.get_size_inches()[0] == images.WIDTH
-    boxes = [ax.title.get_window_extent() for ax in fig.axes if ax.get_title()]
-    for i, box in enumerate(boxes):
-        for other in boxes[:i]:
-            assert not (box.overlaps(other)), (box, other)
 
 
 def test_a_sheet_shows_its_images_in_the_order_of_reading():
@@ -91,14 +80,6 @@ def test_changes_show_image_change_and_sum():
         np.testing.assert_allclose(before, x[row], atol=1e-6)
         np.testing.assert_allclose(change, 0.5 + 5 * (after - before), atol=1e-6)
     check_text(fig)
-
-
-class Brighter(torch.nn.Module):
-    """Class 1 for images that are brighter than a half."""
-
-    def forward(self, x):
-        mean = x.flatten(1).mean(1)
-        return torch.stack([0.5 - mean, mean - 0.5], 1)
 
 
 LEVELS = torch.tensor([0.1, 0.45, 0.55, 0.9, 0.6])
@@ -235,6 +216,10 @@ def test_bad_input_is_named():
         ),
         (lambda: attacks.attacked(result, count=0), "count is 0"),
         (lambda: attacks.attacked(result_of_none), "result has no image that was attacked; expected at least one"),
+        (
+            lambda: attacks.fooling(Fooling(grey(2), *torch.ones(2, 2)), [1]),
+            "y is 1 classes; expected one for each of 2 im",
+        ),
         (lambda: inside.top_patches(patches(), torch.zeros(2, 5, 1, 3, 3)), r"projections is \(2, 5, 1, 3, 3\)"),
         (lambda: inside.attributions(grey(), {}), "maps is empty; expected at least one attribution"),
         (lambda: inside.attributions(grey(), {"a": grey(2)}), r"maps\['a'\] is \(2, 1, 4, 4\); expected finite"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_plotting_images import Brighter, check_text
+from drawn import Brighter, check_text
 
 from cnnlib.attacks import fgsm
 from cnnlib.defend import Certificate, Finding

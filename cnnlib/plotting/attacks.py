@@ -95,6 +95,8 @@ def fooling(found: Fooling, y: Any, *, names: Sequence[str] = ()) -> Figure:
     '3\n99.8 %'
     """
     classes = [_name(names, int(each)) for each in y]
+    if len(classes) != len(found.images):
+        raise ValueError(f"y is {len(classes)} classes; expected one for each of {len(found.images)} images")
     titles = [f"{name}\n{_percent(each)}" for name, each in zip(classes, found.confidence.tolist(), strict=True)]
     return sheet(found.images, titles=titles)
 
