@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from torch import nn
 
 from cnnlib.geometry import as_int
 from cnnlib.inputs.draws import draws
 from cnnlib.inputs.freeze import frozen
+from cnnlib.inputs.threat import Threat
 from cnnlib.inputs.transforms import (
     Transform,
     compose,
@@ -18,7 +21,7 @@ from cnnlib.inputs.transforms import (
     random_perspective,
     random_rescale,
 )
-from cnnlib.inputs.victim import check_logits
+from cnnlib.inputs.victim import check_classes, check_images, check_logits, check_model
 
 
 def printed(
@@ -66,17 +69,22 @@ def survival(
 
     images (N, C, H, W) are adversarial, y (N,) their true classes; with a `target` (N,), it fools where it is taken for
     that. One minus what it returns for unchanged images is the accuracy behind the channel: compare with that, since
-    views alone mislead a model, too. All images meet the same draws.
+    views alone mislead a model, too. All images meet the same draws. Raises what attacks raise.
 
     >>> model = nn.Flatten()
     >>> flipped = lambda x, generator: x.flip(3) if torch.rand(1, generator=generator) < 0.5 else x
     >>> survival(model, torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([0]), flipped, count=1000).round(decimals=1)
     tensor([0.5000])
     """
-    generator, fooled = draws(generator), torch.zeros(len(images), dtype=torch.float64, device=images.device)
+    check_images(images, Threat(inf, 0))
+    for name, classes in (("y", y), ("target", target)):
+        if classes is not None:
+            check_classes(name, classes, images)
+    check_model(model, images)
+    count, generator = as_int("count", count, 1), draws(generator)
+    fooled = torch.zeros(len(images), dtype=torch.float64, device=images.device)
     if not len(images):
         return fooled.to(images.dtype)
-    count = as_int("count", count, 1)
     with frozen(model), torch.no_grad():
         for _ in range(count):
             logits = model(transform(images, generator))

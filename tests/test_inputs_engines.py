@@ -1,0 +1,125 @@
+"""What the engines promise by themselves: the ascent, its steps, a frozen model, and what a result remembers."""
+
+from math import inf
+
+import pytest
+import torch
+from attack_table import Mixed
+from model_state import state
+from torch import nn
+
+from cnnlib.attacks import fgsm, survival
+from cnnlib.inputs import Adam, Threat, ascend, attack_on, cross_entropy, frozen, steepest
+
+X = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def climb(objective, steps=3):
+    return ascend(
+        torch.zeros(2, 1, 1, 2), objective, step_rule=steepest(2, 1), project=lambda x: x.clamp(-9, 9), steps=steps
+    )
+
+
+def test_an_objective_that_cannot_be_climbed_is_named():
+    with pytest.raises(ValueError, match="objective does not depend on its inputs"):
+        climb(lambda x: torch.zeros(2))
+    with pytest.raises(ValueError, match=r"objective returns \(1,\); expected one number for each of 2 inputs"):
+        climb(lambda x: x.sum()[None])
+    with pytest.raises(
+        ValueError, match=r"objective returns tensor\(\[inf, inf\]\) at step 1; expected finite numbers"
+    ):
+        climb(lambda x: x.flatten(1).sum(1) / (x.flatten(1).sum(1) < 1))
+
+
+def test_adam_is_that_of_torch():
+    start, target = torch.zeros(1, 1, 1, 3, dtype=torch.float64), torch.tensor([1.0, -2.0, 30.0], dtype=torch.float64)
+
+    def objective(x):
+        return -((x - target) ** 2).sum((1, 2, 3))
+
+    found = ascend(start, objective, step_rule=Adam(0.1), project=lambda x: x, steps=20)
+    weight = start.clone().requires_grad_()
+    theirs = torch.optim.Adam([weight], lr=0.1)
+    for _ in range(20):
+        theirs.zero_grad()
+        (-objective(weight)).sum().backward()
+        theirs.step()
+    torch.testing.assert_close(found.x, weight.detach(), rtol=1e-9, atol=0)
+
+
+def test_within_a_threat_the_nearest_is_found_without_touching_what_was_given():
+    x, z = torch.tensor([0.0, 0.5, 0.9]).view(1, 1, 1, 3), torch.tensor([-3.0, 0.6, 3.0]).view(1, 1, 1, 3)
+    assert Threat(inf, 0.2).around(x)(z).flatten().tolist() == pytest.approx([0, 0.6, 1])
+    gradient, size = torch.tensor([-2.0, 0.0, 4.0]).view(1, 1, 1, 3), torch.full((1, 1, 1, 1), 0.5)
+    assert steepest(inf, size)(x, gradient, gradient).flatten().tolist() == pytest.approx([-0.5, 0.5, 1.4])
+    assert x.flatten().tolist() == pytest.approx([0.0, 0.5, 0.9])
+    assert (z.flatten().tolist(), gradient.flatten().tolist()) == (pytest.approx([-3, 0.6, 3]), [-2, 0, 4])
+
+
+def test_in_training_or_in_use_a_model_is_attacked_in_use():
+    model = Mixed()
+    with torch.no_grad():
+        y = Mixed().eval()(X).argmax(1)
+    model.train()
+    first = fgsm(model, X, y, Threat(inf, 0.1))
+    assert model.training
+    assert torch.equal(first.adversarial, fgsm(Mixed().eval(), X, y, Threat(inf, 0.1)).adversarial)
+
+
+def test_whatever_is_done_to_a_frozen_model_is_undone():
+    model = Mixed()
+    before = state(model)
+    with frozen(model):
+        model.train()
+        model.requires_grad_(True)
+        model.conv.weight.grad = torch.ones_like(model.conv.weight)
+        model.out.weight.grad = None
+        model.norm.running_var.zero_()
+        model.drop.register_forward_pre_hook(lambda *_: None)
+        model.relu._forward_hooks.clear()
+    assert state(model) == before
+
+
+def test_queries_about_all_and_about_some_are_counted_where_they_belong():
+    model = Mixed()
+    with torch.no_grad():
+        y = Mixed().eval()(X).argmax(1)
+    y[1] = (y[1] + 1) % 4  # which it has wrong
+    with attack_on(model, X, y, Threat(inf, 0.1), target=None, generator=None) as victim:
+        victim.skip_mistaken()
+        victim.ask(victim.x)
+        victim.ask(torch.cat([victim.x] * 3))
+        victim.ask(victim.x[:1], torch.tensor([1]))
+        assert victim.queries.tolist() == victim.queries.tolist() == [5, 1, 6]
+        value = victim.objective(cross_entropy)
+        views = torch.cat([victim.x, 1 - victim.x])  # two of each
+        expected = cross_entropy(model(views), torch.cat([victim.y] * 2), None)
+        assert torch.equal(value(views), expected)
+
+
+def test_a_result_does_not_speak_of_another_model():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    x = torch.full((1, 1, 2, 2), 0.5)
+    found = fgsm(model, x, model(x).argmax(1), Threat(inf, 0.1))
+    with torch.no_grad():
+        model[1].bias += 1
+    with pytest.raises(RuntimeError, match="model has other parameters than during the attack"):
+        _ = found.success
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"images": X + 1}, ValueError, "x runs from .* expected pixels from 0 to 1"),
+        ({"images": (255 * X).byte()}, ValueError, "x is torch.uint8"),
+        ({"y": torch.eye(4)[:3]}, ValueError, "y is torch.float32"),
+        ({"y": torch.tensor([0, 1, 9])}, ValueError, "y runs from 0 to 9; expected classes from 0 to 3"),
+        ({"target": torch.tensor([0])}, ValueError, "target is torch.int64"),
+        ({"model": len}, TypeError, "model is builtin_function_or_method; expected a torch.nn.Module"),
+        ({"count": 0}, ValueError, "count is 0; expected an integer of at least 1"),
+    ],
+)
+def test_bad_arguments_of_a_survival_are_named(change, error, says):
+    arguments = {"model": Mixed(), "images": X, "y": torch.tensor([0, 1, 2]), "transform": lambda x, generator: x}
+    with pytest.raises(error, match=says):
+        survival(**(arguments | change))
