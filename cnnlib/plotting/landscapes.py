@@ -40,7 +40,7 @@ def line(distances: Sequence[float], losses: Mapping[str, Any], *, scale: str = 
             ax.plot(places, runs.T, color=COLOURS[colour], linewidth=0.6, alpha=0.5)
     ax.axvline(0, color=COLOURS["grey"], linestyle=":", linewidth=1)
     ax.set(xlabel="distance, in lengths of the filters", ylabel="mean cross-entropy", yscale=scale)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     if scale == "linear":
         ax.set_ylim(bottom=0)
     legend(fig, ax)
@@ -80,7 +80,7 @@ def plane(distances: Sequence[float], losses: Mapping[str, Any], *, levels: Sequ
         ax.set_title(name, loc="left", fontsize=12)
         ax.set(aspect="equal", ylabel="along the first direction")
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(5))
+            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes[-1, 0].set_xlabel("along the second direction, in lengths of the filters")
     return fig
 

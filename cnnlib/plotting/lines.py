@@ -83,7 +83,7 @@ def by_layer(values: Mapping[str, Mapping[str, Any]], *, label: str, level: floa
     ax.set_yticks(places, layers)
     ax.set(ylim=(len(layers) - 0.6, -0.4), xlabel=label)
     ax.grid(axis="y", color="#dddddd")
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     legend(fig, ax)
     return fig
 

@@ -151,7 +151,7 @@ def invert(
     layer: str,
     *,
     l2: float = 0.0,
-    tv: float = 0.001,
+    tv: float = 0.0003,
     steps: int = 200,
     lr: float = 0.03,
     generator: torch.Generator | None = None,
