@@ -8,7 +8,9 @@ from written_pages import assert_tables_written
 
 from cnnlib import models, weights
 from cnnlib.models.trace import trace
+from experiments.harness import RESULTS, read
 from tools import networks
+from tools.weights import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +88,18 @@ def test_what_reading_the_test_set_thrice_gave(text):
     assert round((0.9749 - scores[0]) * images) == 6
     assert set(scores[1:]) == {scores[1]}
     assert f"recipe are back at {100 * scores[1]:.2f} %" in text
+
+
+def test_how_the_robust_networks_were_chosen(text):
+    def best(name):
+        rows = [row for row in read(RESULTS / "robust_recipes.csv") if row["network"] == name]
+        return max(rows, key=lambda row: float(row["robust_accuracy"]))
+
+    digits = best("digits_cnn digits")
+    assert float(digits["validation_accuracy"]) >= 0.95
+    assert digits["trial"] == "--epochs 60 --augment none --adversary-ramp 0"
+    assert all(option in RECIPES["digits_cnn_digits_robust"] for option in ("--epochs 60", "--augment none"))
+    assert best("wong_kolter mnist")["trial"] == "--adversary-steps 3 --lr 0.05"
+    assert "--optimiser adamw" in RECIPES["wong_kolter_mnist_robust"]
+    assert "--adversary-steps 2" in RECIPES["wong_kolter_mnist_robust"]
+    assert "would have chosen another: three steps of SGD for two of AdamW" in text
