@@ -9,7 +9,7 @@ from model_state import state
 from torch import nn
 
 from cnnlib.attacks import fgsm, survival
-from cnnlib.inputs import Adam, Threat, ascend, attack_on, cross_entropy, frozen, steepest
+from cnnlib.inputs import Adam, Kept, Threat, ascend, attack_on, cross_entropy, frozen, steepest
 
 X = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -93,6 +93,35 @@ def test_queries_about_all_and_about_some_are_counted_where_they_belong():
         views = torch.cat([victim.x, 1 - victim.x])  # two of each
         expected = cross_entropy(model(views), torch.cat([victim.y] * 2), None)
         assert torch.equal(value(views), expected)
+
+
+def test_what_fools_is_kept_though_the_loss_grows_where_nothing_does():
+    model = nn.Flatten()  # the two pixels are the logits
+    x, y = torch.tensor([0.6, 0.4]).view(1, 1, 1, 2), torch.tensor([0])
+
+    def brightness(logits, y, target):
+        return logits.sum(1)
+
+    def image(*pixels):
+        return torch.tensor(pixels).view(1, 1, 1, 2)
+
+    with attack_on(model, x, y, Threat(inf, 1), target=None, generator=None) as victim:
+        kept = Kept(victim, brightness)
+        for tried, expected in (
+            (image(0.6, 0.4), image(0.6, 0.4)),
+            (image(0.8, 0.7), image(0.8, 0.7)),  # worse for the model
+            (image(0.5, 0.1), image(0.8, 0.7)),
+            (image(0.1, 0.2), image(0.1, 0.2)),  # fools
+            (image(0.9, 0.8), image(0.1, 0.2)),
+            (image(0.0, 0.1), image(0.0, 0.1)),  # the last that does
+        ):
+            assert kept(tried).tolist() == pytest.approx([tried.sum().item()])
+            assert torch.equal(kept.images, expected)
+
+
+def test_classes_elsewhere_are_named():
+    with pytest.raises(ValueError, match="y is on meta; expected cpu, where x is"):
+        fgsm(Mixed(), X, torch.zeros(3, dtype=torch.int64, device="meta"), Threat(inf, 0.1))
 
 
 def test_a_result_does_not_speak_of_another_model():
