@@ -84,7 +84,7 @@ def verdicts() -> list[Verdict]:
             "with the upper half of the layers random, guided backprop and deconvnet stay as they were, saliency, "
             "Grad-CAM and occlusion do not",
             holds_if(all(as_said)),
-            ", ".join(f"{method} {halfway[method]:.2f}" for method in (*FAIL, *PASS)),
+            ", ".join(f"{method} {halfway[method]:.2f}".replace(" -", " −") for method in (*FAIL, *PASS)),
         ),
         Verdict(
             "with all layers random, integrated gradients stay more alike than saliency",

@@ -1,5 +1,6 @@
 """Predictions about inputs are judged by their rules, on rows that are made up."""
 
+import made_rows
 import pytest
 
 from cnnlib.files import write_csv
@@ -78,6 +79,7 @@ def price(row, wrong):
 
 # What the columns of a row would hold if all went as predicted, or if it went wrong; by the name of the results.
 MADE = {made.__name__: made for made in (dimension, error_by_epsilon, minimal_norms, transferability, price)}
+MADE |= made_rows.MADE
 
 
 @pytest.fixture

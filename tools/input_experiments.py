@@ -6,23 +6,45 @@ Nothing is attacked: the numbers come from ``experiments/results``, the verdicts
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from statistics import mean
 
-from experiments import transferability
+from cnnlib.plotting.seeds import curves
+from experiments import price, transferability
 from experiments.verdicts import Verdict, over_seeds
+from tools import input_findings
 from tools.book import ROOT
-from tools.experiments import Drawn, judged, write
+from tools.experiments import Drawn, Row, judged, panels, results, write
 from tools.tables import markdown
 
 PAGE = ROOT / "book" / "input_experiments.md"
 JUDGED: dict[str, Callable[[], list[Verdict]]] = {  # by the name of the results
-    module.__name__.split(".")[-1]: module.verdicts for module in (transferability,)
+    module.__name__.split(".")[-1]: module.verdicts for module in (transferability, price, *input_findings.FINDINGS)
 }
+KINDS = {"PGD": "PGD, 7 steps", "one step": "one step", "noise": "noise"}
+UNDER = {"clean": "no attack", "robust": f"attacked at ε {price.AT}", "robust_own": "attacked at its own ε"}
+
+
+def prices() -> list[Row]:
+    """Return a row for each training and each way to be judged; the plain training, ε 0, belongs to all kinds."""
+    return [
+        {**row, "line": name, "panel": panel, "right": row[column]}
+        for row in results("price")
+        for kind, name in KINDS.items()
+        if row["trained"] in (kind, "plain")
+        for column, panel in UNDER.items()
+    ]
 
 
 def drawn() -> Drawn:
     """Return, by the name of each picture, what it shows and how."""
-    return {}
+    own: Drawn = {
+        "price": (
+            panels(prices(), "panel", "line", "eps", "right"),
+            partial(curves, x="ε of the training", y="right answers, %", share_y=True),
+        ),
+    }
+    return own | input_findings.drawn()
 
 
 def matrix() -> str:
@@ -44,7 +66,7 @@ def matrix() -> str:
 def contents() -> dict[str, str]:
     """Return the tables by the marks between which they stand on the page."""
     tables = {name: judged(verdicts()) for name, verdicts in JUDGED.items()}
-    return tables | {"transferability_matrix": matrix()}
+    return tables | {"transferability_matrix": matrix()} | input_findings.contents()
 
 
 if __name__ == "__main__":

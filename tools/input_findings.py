@@ -1,0 +1,84 @@
+"""Tables and pictures of some experiments on inputs, for ``python -m tools.input_experiments``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from cnnlib.plotting.seeds import curves
+from experiments import attribution_located, attribution_randomised, physical
+from experiments.verdicts import DATA, over_seeds, percent
+from tools.experiments import Drawn, Panels, results
+from tools.tables import markdown
+
+FINDINGS = (physical, attribution_randomised, attribution_located)  # in the order of the page
+NAMES = {"digits": "digits"} | DATA
+TABLES: dict[str, tuple[Sequence[str], dict[str, str]]] = {  # the columns that name a row, and the fractions shown
+    "physical": (
+        ("attack",),
+        {
+            "fooled": "as a file, %",
+            "views_fooled": "in views, %",
+            "print_fooled": "in print, %",
+            "print_destroyed": "destroyed by print, %",
+        },
+    ),
+}
+
+
+def over_draws(name: str) -> str:
+    """Return a table of an experiment: means and ranges of fractions over what was drawn, in per cent."""
+    keys, columns = TABLES[name]
+    found: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in results(name):
+        found.setdefault(tuple(NAMES.get(row[key], row[key]) for key in keys), []).append(row)
+    lines = [
+        (*which, *(percent([float(row[column]) for row in rows]) if rows[0][column] else "–" for column in columns))
+        for which, rows in found.items()
+    ]
+    return markdown((*keys, *columns.values()), lines)
+
+
+def on_objects() -> str:
+    """Return the table of how much of the maps lies on objects."""
+    lines = [
+        (
+            method,
+            *(
+                percent(over_seeds("attribution_located", {"network": which, "method": method}, "share"))
+                for which in attribution_located.NETWORKS[::-1]
+            ),
+        )
+        for method in attribution_randomised.METHODS
+    ]
+    return markdown(("method", "untrained, %", "trained, %"), lines)
+
+
+def by_layer() -> Panels:
+    """Return, for each method, the mean correlation of maps with a number of layers random, of each seed."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in results("attribution_randomised"):
+        for layers, alike in enumerate(row["by_layer"].split(), 1):
+            found.setdefault(row["method"], {}).setdefault(layers, []).append(float(alike))
+    return {"": found}
+
+
+PICTURES: dict[str, tuple[Callable[[], Any], Callable[..., Figure]]] = {  # what they show, and how it is drawn
+    "attribution_randomised": (
+        by_layer,
+        partial(curves, x="layers random, from the logits down", y="rank correlation"),
+    ),
+}
+
+
+def contents() -> dict[str, str]:
+    """Return the tables by the marks between which they stand on the page."""
+    return {f"{name}_table": over_draws(name) for name in TABLES} | {"attribution_located_table": on_objects()}
+
+
+def drawn() -> Drawn:
+    """Return, by the name of each picture, what it shows and how."""
+    return {name: (shown(), draw) for name, (shown, draw) in PICTURES.items()}
