@@ -23,11 +23,14 @@ def made_up(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "SHIPPED", tmp_path / "weights")
     monkeypatch.setenv("CNNLIB_RUNS", str(tmp_path / "runs"))
 
-    def fill(kept, sound=True):
+    def fill(kept, sound=True, twin=None):
         for name, shares in zip(NAMES, kept, strict=True):
             for attack, share in zip((ENSEMBLE, ORIGINAL), shares, strict=True):
                 about = {"weights": name, "seed": 0, "crc32": crc(path(name, 0)), "attack": attack, "eps": 0.25}
                 append(tmp_path / "robust_networks.csv", [about | part for part in parts(WHOLE[name], share)])
+        if twin is not None:
+            about = {"weights": NAMES[1], "seed": 2, "crc32": "any", "attack": ENSEMBLE, "eps": 0.25}
+            append(tmp_path / "robust_networks.csv", [about | part for part in parts(1000, twin)])
         append(tmp_path / "robust_diagnosis.csv", [{"what": "restarts", "sound": sound}] * 2)
 
     return fill
@@ -70,11 +73,14 @@ def test_only_whole_sets_of_rows_about_these_very_weights_count(made_up):
 
 def test_the_figures_are_written_beside_the_weights_and_nothing_else_changes(made_up):
     before = weights.provenance(NAMES[1])
-    made_up([(0.4, 0.4), (0.85, 0.84)])
+    made_up([(0.4, 0.4), (0.85, 0.84)], twin=0.8)
     record(NAMES[1])
     after = weights.provenance(NAMES[1])
     common = {"norm": "inf", "eps": 0.25, "images": 1000, "every": 10, "clean_accuracy": 1.0}
-    expected = [{"attack": ENSEMBLE, **common, "accuracy": 0.85}, {"attack": ORIGINAL, **common, "accuracy": 0.84}]
+    expected = [
+        {"attack": ENSEMBLE, **common, "accuracy": 0.85, "accuracy_of_other_seeds": {"2": 0.8}},
+        {"attack": ORIGINAL, **common, "accuracy": 0.84, "accuracy_of_other_seeds": {}},
+    ]
     assert after == {**before, "robust": expected}
 
 

@@ -82,8 +82,9 @@ def robust() -> str:
     for name in weights.names():
         for found in weights.provenance(name).get("robust", []):
             shares = (f"{100 * found[key]:.1f}" for key in ("clean_accuracy", "accuracy"))
-            lines.append((f"`{name}`", str(found["eps"]), found["attack"], f"{found['images']:,}", *shares))
-    return markdown(("weights", "ε", "attack", "images", "right, %", "right under it, %"), lines)
+            others = " ".join(f"{100 * a:.1f}" for a in found["accuracy_of_other_seeds"].values())
+            lines.append((f"`{name}`", str(found["eps"]), found["attack"], f"{found['images']:,}", *shares, others))
+    return markdown(("weights", "ε", "attack", "images", "right, %", "right under it, %", "seeds 1 and 2, %"), lines)
 
 
 def contents() -> dict[str, str]:
