@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 from written_pages import assert_picture_drawn, assert_tables_written
 
-from experiments import transferability
+from experiments import price, transferability
 from experiments.verdicts import over_seeds
 from tools import input_experiments
 from tools.experiments import PICTURES
@@ -43,3 +43,29 @@ def test_what_travels_is_not_the_architecture(text):
     assert table["linear"]["linear"] > 0.99  # "as if they were itself"
     assert 0.85 < table["mlp"]["linear"] < 0.95  # "nine times in ten"
     assert sum(max(by, key=by.get) != target for target, by in table.items()) == 2  # "two of the four kinds"
+
+
+def test_what_robustness_costs_and_what_the_cheap_kind_saves(text):
+    def right(trained, eps, column):
+        return 100 * mean(over_seeds("price", {"trained": trained, "eps": eps}, column))
+
+    plain, clean = right("plain", 0.0, "clean"), {eps: right("PGD", eps, "clean") for eps in price.EPS}
+    assert f"{clean[0.1]:.1f} % right after training with PGD at ε 0.1, {plain:.1f} % after plain training" in text
+    assert round((clean[0.1] - plain) / 100 * 359) == 2  # "which is two images more"
+    assert f"{clean[0.2]:.1f} % at ε 0.2 and {clean[0.3]:.1f} % at 0.3" in text
+    robust = {eps: right("PGD", eps, "robust") for eps in price.EPS}
+    assert (
+        f"trained at 0.2 has {robust[0.2]:.1f} % right and the one trained at\n0.1 itself has {robust[0.1]:.1f}" in text
+    )
+    bought = [right(kind, 0.1, "robust") - right("plain", 0.0, "robust") for kind in ("noise", "PGD")]
+    assert "buys {:.0f} points of the {:.0f} that PGD buys".format(*bought) in text
+    times = [mean(right(kind, eps, "cpu_seconds") for eps in price.EPS) for kind in ("one step", "PGD")]
+    assert f"takes {times[0] / times[1]:.2f} of the time" in text
+    own, weak = right("one step", 0.3, "robust_own"), right("one step", 0.3, "robust_own_fgsm")
+    assert f"{own:.1f} % of the images withstand" in text
+    assert f"finds {weak:.1f} % right" in text
+    assert right("PGD", 0.05, "robust_own") - right("one step", 0.05, "robust_own") < 1
+    both = [right("PGD", 0.3, column) for column in ("robust_own_fgsm", "robust_own")]
+    assert "finds {:.1f} % right and the ensemble {:.1f} %".format(*both) in text
+    attacked = [("PGD", eps) for eps in price.EPS] + [("one step", eps) for eps in price.EPS]
+    assert all(right(*which, "robust_own_fgsm") > right(*which, "robust_own") for which in attacked)
