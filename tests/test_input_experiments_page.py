@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 from written_pages import assert_picture_drawn, assert_tables_written
 
-from experiments import price, transferability
+from experiments import dimension, price, transferability
 from experiments.verdicts import over_seeds
 from tools import input_experiments
 from tools.experiments import PICTURES
@@ -28,6 +28,23 @@ def test_the_pictures_are_drawn_with_the_committed_numbers(name, text):
     shown, draw = input_experiments.drawn()[name]
     assert_picture_drawn(PICTURES / f"experiment-{name}.png", draw(shown), shown)
     assert f"](_static/experiment-{name}.png)" in text
+
+
+def test_more_pixels_are_not_easier_to_fool(text):
+    def of(start, side, column="linf"):
+        return mean(over_seeds("dimension", {"start": start, "side": side}, column))
+
+    assert {f"{of('zero', side):.3f}" for side in (28, 56, 112)} == {"0.037"}
+    assert "the least ε stays at 0.037" in text
+    moved = {side: of("zero", side, "moved_by_signs") for side in dimension.SIDES}
+    assert f"is {moved[28]:.0f} on 28 × 28 pixels and {moved[112]:.0f} on 112 × 112" in text
+    assert f"on 7 × 7 the least ε is {of('zero', 7):.3f}" in text
+    gains = [moved[side] / of("zero", side, "moved_by_noise") for side in (7, 112)]
+    assert "from {:.0f} times on 7 × 7 to {:.0f} times on 112 × 112".format(*gains) in text
+    assert of("zero", 28, "moved_by_noise") > 3 * of("zero", 112, "moved_by_noise")  # "the noise moves less"
+    errors = [of(start, 112, "test_error") for start in ("zero", "drawn")]
+    assert abs(errors[0] - errors[1]) < 0.005  # "the same number of errors", of a thousand
+    assert round(of("zero", 112) / of("drawn", 112)) == 5  # "five times smaller"
 
 
 def test_what_travels_is_not_the_architecture(text):

@@ -10,7 +10,7 @@ from functools import partial
 from statistics import mean
 
 from cnnlib.plotting.seeds import curves
-from experiments import price, transferability
+from experiments import dimension, price, transferability
 from experiments.verdicts import Verdict, over_seeds
 from tools import input_findings
 from tools.book import ROOT
@@ -19,8 +19,10 @@ from tools.tables import markdown
 
 PAGE = ROOT / "book" / "input_experiments.md"
 JUDGED: dict[str, Callable[[], list[Verdict]]] = {  # by the name of the results
-    module.__name__.split(".")[-1]: module.verdicts for module in (transferability, price, *input_findings.FINDINGS)
+    module.__name__.split(".")[-1]: module.verdicts
+    for module in (dimension, transferability, price, *input_findings.FINDINGS)
 }
+STARTS = {"as drawn": "as drawn", "zero": "trained from zero", "drawn": "trained from weights as drawn"}
 KINDS = {"PGD": "PGD, 7 steps", "one step": "one step", "noise": "noise"}
 UNDER = {"clean": "no attack", "robust": f"attacked at ε {price.AT}", "robust_own": "attacked at its own ε"}
 
@@ -38,7 +40,19 @@ def prices() -> list[Row]:
 
 def drawn() -> Drawn:
     """Return, by the name of each picture, what it shows and how."""
+    grids = [{**row, "line": STARTS[row["start"]]} for row in results("dimension")]
     own: Drawn = {
+        "dimension": (
+            panels(grids, "", "line", "side", "linf"),
+            partial(
+                curves,
+                x="pixels a side",
+                y="least ε, % of the range",
+                x_scale="log",
+                y_scale="log",
+                ticks=dimension.SIDES,
+            ),
+        ),
         "price": (
             panels(prices(), "panel", "line", "eps", "right"),
             partial(curves, x="ε of the training", y="right answers, %", share_y=True),
