@@ -4,16 +4,18 @@
 
 trains small networks on the digits (the 8 × 8 images, `digits_cnn`, 40 epochs of batches of 32) and on the first 4,000
 images of MNIST (LeNet-5, 8 epochs of 64), plainly or with noise N(0, σ²) on every batch, σ of 0.12, 0.25 and 0.5, seeds
-0, 1 and 2; Nesterov's momentum 0.9, a cosine from 0.05 after a warm-up of a twentieth, weight decay 5e-4. At that
-rate two of the three networks for MNIST with σ = 0.5 learned nothing; a network whose last training loss is above 2,
-near guessing, now begins anew at half the rate. The first 80 test images are certified (`defend.certify`, 1,000 votes, α = 0.001) with each σ, by the
-network trained with that noise and by the plain one. No radius can exceed σ Φ⁻¹(α^(1/1000)) = 2.46 σ. The smoothed
-classifier is then attacked within a radius of σ, in L2: by PGD on the mean probability of 8 noisy views, drawn anew at
-each of 20 steps (Salman et al., 2019, https://arxiv.org/abs/1906.04584, section 3). Beside it stands the image moved as
-far in a random direction. An image withstands where it has a certificate of the right class and, moved, the most of 300
-votes; one that does not although it was certified for a radius of σ contradicts its certificate. About 4 minutes of one
-thread. (In a first run, stopped after 11 settings on the digits, an image was lost only where 100 votes were clear for
-another class; nearly none were, so the test was made stricter. The predictions are those of before.)
+0, 1 and 2; Nesterov's momentum 0.9, a cosine from 0.05 after a warm-up of a twentieth, weight decay 5e-4. At that rate
+the first two networks for MNIST with σ = 0.5 learned nothing; since then a network whose last training loss is above 2,
+near guessing, begins anew at half the rate.
+
+The first 80 test images are certified (`defend.certify`, 1,000 votes, α = 0.001) with each σ, by the network trained
+with that noise and by the plain one. No radius can exceed σ Φ⁻¹(α^(1/1000)) = 2.46 σ. The smoothed classifier is then
+attacked within a radius of σ, in L2: by PGD on the mean probability of 8 noisy views, drawn anew at each of 20 steps
+(Salman et al., 2019, https://arxiv.org/abs/1906.04584, section 3). Beside it stands the image moved as far in a random
+direction. An image withstands where it has a certificate of the right class and, moved, the most of 300 votes; one that
+does not although it was certified for a radius of σ contradicts its certificate. About 4 minutes of one thread. (In a
+first run, stopped after 11 settings on the digits, an image was lost only where 100 votes were clear for another class;
+nearly none were, so the test was made stricter. The predictions are those of before.)
 
 Predictions. (1) Networks that were trained with the noise certify more images at a radius of σ than plain ones, for
 each data set and σ. (2) Larger σ buys radius with accuracy: of those trained with noise, 0.12 certifies more images at
