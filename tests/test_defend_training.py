@@ -28,6 +28,7 @@ def linear(pixels=6):
     model = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 2)).double()
     with torch.no_grad():
         model[1].weight.copy_(torch.stack([torch.arange(-2.0, pixels - 2), torch.zeros(pixels)]))
+        model[1].bias.zero_()  # or it would be drawn
     return model
 
 
