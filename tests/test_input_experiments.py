@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from cnnlib import weights
 from cnnlib.attacks import fgsm, fool_linear
 from cnnlib.command import on_images
+from cnnlib.data import sets, tensors
 from cnnlib.data.sets import DataSet
 from cnnlib.defend import Adversary
 from cnnlib.inputs import Threat
@@ -60,6 +62,14 @@ def test_the_scaled_gradient_moves_one_pixel_by_epsilon_and_the_others_in_propor
     along = torch.cosine_similarity((found.adversarial - x).flatten(1), slope[None])
     assert along.abs().detach().numpy() == pytest.approx(1, abs=1e-4)
     assert ((along > 0) == (y == 0)).all()
+
+
+def test_half_of_the_pixels_hardly_move_along_a_gradient():
+    x, y = tensors(*sets.load("digits").test)
+    model = weights.load("digits_cnn_digits")
+    found = error_by_epsilon.scaled_gradient(model, x, y, Threat(inf, 0.1, box=(-9.0, 9.0)))
+    moved = (found.adversarial - x)[found.attacked].flatten(1).abs() / 0.1
+    assert moved.median(1).values.median() < 1 / 6  # as book/input_experiments.md says
 
 
 @pytest.mark.parametrize("side", [7, 14, 28, 56])

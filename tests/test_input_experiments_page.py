@@ -9,7 +9,7 @@ from written_pages import assert_picture_drawn, assert_tables_written
 from experiments import dimension, price, transferability
 from experiments.verdicts import over_seeds
 from tools import input_experiments
-from tools.experiments import PICTURES
+from tools.experiments import PICTURES, results
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,30 @@ def test_the_pictures_are_drawn_with_the_committed_numbers(name, text):
     shown, draw = input_experiments.drawn()[name]
     assert_picture_drawn(PICTURES / f"experiment-{name}.png", draw(shown), shown)
     assert f"](_static/experiment-{name}.png)" in text
+
+
+def test_the_sign_the_steps_and_the_cliff(text):
+    found = {
+        (row["network"], row["eps"], row["attack"]): 100 * float(row["error"]) for row in results("error_by_epsilon")
+    }
+
+    def told(network, eps, *attacks):
+        return [f"{found[network, f'{eps:.5f}', attack]:.0f}" for attack in attacks]
+
+    lenet = told("lenet5_mnist", 0.2, "random signs", "scaled gradient", "FGSM")
+    assert (
+        "{} % of the digits under noise, {} % under the scaled gradient and {} % with the sign".format(*lenet) in text
+    )
+    left = 100 - found["resnet20_cifar10", f"{8 / 255:.5f}", "FGSM"]
+    assert f"still has {left:.0f} % of the images right under FGSM at 8 levels of 255" in text
+    assert told("resnet20_cifar10", 4 / 255, "PGD") == ["100"]  # "and none under PGD at half of that"
+    one_level = told("resnet20_cifar10", 1 / 255, "PGD", "random signs")
+    assert "takes ResNet-20 from 9 % to {} % wrong with PGD, and to {} % with noise".format(*one_level) in text
+    assert f"wrong at {told('digits_cnn_digits', 0.4, 'random signs')[0]} %" in text
+    trained = "wong_kolter_mnist_robust"
+    assert f"has {found[trained, '0.30000', 'ensemble']:.1f} % of the digits wrong" in text
+    assert told(trained, 0.375, "ensemble", "random signs") == ["100", "9"]
+    assert found["lenet5_mnist", "0.30000", "ensemble"] == 100  # "where the plain one has none right"
 
 
 def test_more_pixels_are_not_easier_to_fool(text):

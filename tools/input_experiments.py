@@ -10,7 +10,7 @@ from functools import partial
 from statistics import mean
 
 from cnnlib.plotting.seeds import curves
-from experiments import dimension, price, transferability
+from experiments import dimension, error_by_epsilon, price, transferability
 from experiments.verdicts import Verdict, over_seeds
 from tools import input_findings
 from tools.book import ROOT
@@ -20,11 +20,23 @@ from tools.tables import markdown
 PAGE = ROOT / "book" / "input_experiments.md"
 JUDGED: dict[str, Callable[[], list[Verdict]]] = {  # by the name of the results
     module.__name__.split(".")[-1]: module.verdicts
-    for module in (dimension, transferability, price, *input_findings.FINDINGS)
+    for module in (error_by_epsilon, dimension, transferability, price, *input_findings.FINDINGS)
 }
 STARTS = {"as drawn": "as drawn", "zero": "trained from zero", "drawn": "trained from weights as drawn"}
 KINDS = {"PGD": "PGD, 7 steps", "one step": "one step", "noise": "noise"}
 UNDER = {"clean": "no attack", "robust": f"attacked at ε {price.AT}", "robust_own": "attacked at its own ε"}
+
+
+def by_epsilon() -> list[Row]:
+    """Return the rows of errors by ε with the names of lines and panels that a reader sees."""
+    trained = set(error_by_epsilon.TRAINED.values())
+    rows = []
+    for row in results("error_by_epsilon"):
+        if row["network"] not in trained:
+            rows.append({**row, "line": row["attack"]})
+        elif row["attack"] == "ensemble":
+            rows.append({**row, "line": "ensemble, on the trained network"})
+    return rows
 
 
 def prices() -> list[Row]:
@@ -42,6 +54,10 @@ def drawn() -> Drawn:
     """Return, by the name of each picture, what it shows and how."""
     grids = [{**row, "line": STARTS[row["start"]]} for row in results("dimension")]
     own: Drawn = {
+        "error_by_epsilon": (
+            panels(by_epsilon(), "data", "line", "eps", "error"),
+            partial(curves, x="ε", y="error, %"),
+        ),
         "dimension": (
             panels(grids, "", "line", "side", "linf"),
             partial(
