@@ -45,7 +45,8 @@ def ascend(
     views: `transforms(x, generator)` returns K views of every input, one after the other (K · N, …), drawn anew at
     every step, and what is climbed is the mean over them (Athalye et al., 2018, https://arxiv.org/abs/1707.07397).
 
-    Raises ValueError for an objective that does not give one finite number for each input, or does not depend on them.
+    Raises ValueError for an objective that does not give one number for each input, or does not depend on them, and in
+    the end for one that was not finite at some step.
 
     >>> target = torch.tensor([[1.0, 5.0]])
     >>> found = ascend(
