@@ -1,10 +1,12 @@
-"""The sentences of the page of experiments on inputs that tell of pixels, stickers, certificates, maps and landscapes."""
+"""Sentences of the page of experiments on inputs: of pixels, stickers, certificates, maps and landscapes."""
 
-from statistics import mean
+import math
+from statistics import mean, median
 
+import numpy as np
 import pytest
 
-from experiments import attribution_randomised, harness
+from experiments import attribution_randomised, few_pixels, harness, landscapes
 from experiments.verdicts import over_seeds
 from tools import input_experiments
 
@@ -74,3 +76,75 @@ def test_what_arrives_behind_the_printer(text):
     assert f"it fools on no more than {of('EOT through print', 'fooled'):.0f} %" in text
     destroyed = [of(attack, "print_destroyed") for attack in ("PGD", "FGSM")]
     assert "{:.0f} % of PGD's images destroyed and {:.0f} % of FGSM's".format(*destroyed) in text
+
+
+def test_one_pixel_spoils_most_digits_and_luck_finds_it_too(text):
+    rows = {
+        (row["data"], row["search"], row["pixels"], row["seed"]): row
+        for row in harness.read(harness.RESULTS / "few_pixels.csv")
+    }
+    everything = rows["digits", "everything", "1", "0"]
+    assert f"Of the digits {100 * float(everything['fooled']):.0f} % have a pixel that spoils them" in text
+    assert median(map(int, everything["ways"].split())) == 9  # "half of those have nine ways or more"
+
+    def fooled(data, search, pixels=1):
+        return average("few_pixels", "fooled", data=data, search=search, pixels=pixels)
+
+    found = [fooled("digits", search) / float(everything["fooled"]) for search in ("evolution", "luck")]
+    assert "Evolution finds {:.0f} % of them with 800 queries, luck {:.0f} %".format(*found) in text
+    assert 0.5 < 1 - (1 - 1 / 1088) ** 799 < 0.54  # "about half of all the changes"
+    for pixels, told in (("1", {4, 5}), ("5", {9, 14})):  # "four or five images of 37", "nine to fourteen"
+        images = {
+            round(37 * float(rows["cifar10", search, pixels, str(seed)]["fooled"]))
+            for search in few_pixels.POPULATION
+            for seed in (0, 1, 2)
+        }
+        assert {min(images), max(images)} == {min(told), max(told)}
+
+
+def test_one_perturbation_adds_two_classes_and_a_coin_does_nearly_as_well(text):
+    def fooled(kind, eps):
+        return average("universal", "test_fooled", perturbation=kind, eps=eps)
+
+    assert f"fool ResNet-20 on {fooled('universal', 5):.0f} % of the images" in text
+    assert f"fitted to nothing, fool {fooled('random signs', 20):.0f} % of the images" in text
+    assert f"At 5 of 255 the coin fools {fooled('random signs', 5):.0f} %" in text
+    assert 80 < fooled("universal", 20) < 85  # "four fifths"
+    lost = average("universal", "train_fooled", perturbation="universal", eps=10) - fooled("universal", 10)
+    assert f"the perturbation of 10 is {lost:.0f} points weaker" in text
+    shares = []
+    for row in harness.read(harness.RESULTS / "universal.csv"):
+        taken = [int(count) for count in row["test_taken_for"].split()]
+        if (row["perturbation"], row["eps"]) == ("universal", "5"):
+            shares.append((taken[2] + taken[3]) / sum(taken))  # birds and cats
+        if (row["perturbation"], row["eps"]) == ("random signs", "20"):
+            assert (taken[2] + taken[6]) / sum(taken) > 0.75  # "most of them into birds and frogs"
+    assert f"{100 * mean(shares):.1f} % of those fooled by the perturbation of 5" in text
+
+
+def test_a_small_sticker_fails_and_a_wider_one_does_not(text):
+    def taken(kind, width, column="test_taken"):
+        return average("patch", column, sticker=kind, width=width)
+
+    assert f"the patch fails: {taken('patch', 0.25):.0f} % of the test images" in text
+    assert taken("patch", 0.25, "train_taken") < taken("patch", 0.25)  # "and no more of those that it was fitted on"
+    wide = [taken(kind, 0.375) for kind in ("patch", "picture", "random colours")]
+    assert "it has {:.0f} %, where a picture of the target has {:.0f} % and confetti {:.0f} %".format(*wide) in text
+    by_target = over_seeds("patch", {"sticker": "patch", "width": 0.375}, "test_taken")
+    assert max(by_target) == by_target[1]
+    assert f"the most successful of the three, {100 * by_target[1]:.0f} %" in text
+    assert 0.1 < math.pi * (0.375 / 2) ** 2 < 0.115  # "a tenth of their area"
+
+
+def test_the_valley_of_the_deep_plain_network_is_high_and_not_torn(text):
+    lines = landscapes.lines()
+    width = {which: mean(map(landscapes.half_width, of)) for which, of in lines.items()}
+    assert "apart by width, {:.2f} and {:.2f}".format(*(width[which, 44] for which in ("plain", "residual"))) in text
+    assert 1.2 < width["residual", 20] / width["plain", 20] < 1.3  # "by a quarter"
+    middle = [mean(line[landscapes.LINE // 2] for line in lines[which, 44]) for which in ("plain", "residual")]
+    assert "its loss is {:.2f} where its twin's is {:.2f}".format(*middle) in text
+    places = landscapes.places(landscapes.LINE)
+    for line in lines["plain", 44]:
+        second = np.diff(line, 2)
+        assert (second < 0).sum() == 2  # "at two places of nine"
+        assert min(abs(places[i + 1]) for i in np.flatnonzero(second < 0)) >= 0.29  # "never nearer than 0.3"

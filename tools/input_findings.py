@@ -6,17 +6,34 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from cnnlib.plotting import landscapes as drawing
+from cnnlib.plotting.images import table
 from cnnlib.plotting.seeds import curves
-from experiments import attribution_located, attribution_randomised, physical
+from experiments import attribution_located, attribution_randomised, few_pixels, landscapes, patch, physical, universal
 from experiments.verdicts import DATA, over_seeds, percent
 from tools.experiments import Drawn, Panels, results
 from tools.tables import markdown
 
-FINDINGS = (physical, attribution_randomised, attribution_located)  # in the order of the page
+FINDINGS = (
+    few_pixels,
+    universal,
+    patch,
+    physical,
+    attribution_randomised,
+    attribution_located,
+    landscapes,
+)
 NAMES = {"digits": "digits"} | DATA
 TABLES: dict[str, tuple[Sequence[str], dict[str, str]]] = {  # the columns that name a row, and the fractions shown
+    "few_pixels": (("data", "pixels", "search", "queries"), {"fooled": "fooled, %"}),
+    "universal": (
+        ("perturbation", "eps"),
+        {"train_fooled": "fooled, of those to fit, %", "test_fooled": "of others, %"},
+    ),
+    "patch": (("sticker", "width"), {"test_taken": "taken for the target, %"}),
     "physical": (
         ("attack",),
         {
@@ -66,11 +83,37 @@ def by_layer() -> Panels:
     return {"": found}
 
 
+def around() -> dict[str, list[list[float]]]:
+    """Return, for each network, the losses along its lines."""
+    return {f"{network}, {depth} layers": of for (network, depth), of in landscapes.lines().items()}
+
+
+def stickers() -> dict[str, list[str]]:
+    """Return the wider stickers of each kind, one for each target, as their bytes in hexadecimal digits."""
+    found: dict[str, list[str]] = {}
+    for row in results("patch"):
+        if row["width"] == str(max(patch.WIDTHS)):
+            found.setdefault(row["sticker"], []).append(row["pixels"])
+    return found
+
+
+def draw_stickers(shown: dict[str, list[str]]) -> Figure:
+    """Draw stickers, a row for each kind."""
+    rows = {}
+    for kind, of in shown.items():
+        pixels = np.array([list(bytes.fromhex(text)) for text in of]) / 255
+        side = round((pixels.shape[1] / 3) ** 0.5)
+        rows[kind] = pixels.reshape(-1, 3, side, side)
+    return table(rows, titles=patch.TARGETS)
+
+
 PICTURES: dict[str, tuple[Callable[[], Any], Callable[..., Figure]]] = {  # what they show, and how it is drawn
+    "patch": (stickers, draw_stickers),
     "attribution_randomised": (
         by_layer,
         partial(curves, x="layers random, from the logits down", y="rank correlation"),
     ),
+    "landscapes": (around, partial(drawing.line, landscapes.places(landscapes.LINE), scale="log")),
 }
 
 
