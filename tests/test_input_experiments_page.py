@@ -1,12 +1,13 @@
 """The page of experiments on inputs tells what the committed results say: in tables, pictures and sentences."""
 
 import re
-from statistics import mean
+from statistics import mean, median
 
 import pytest
 from written_pages import assert_picture_drawn, assert_tables_written
 
-from experiments import dimension, price, transferability
+from experiments import dimension, minimal_norms, price, transferability
+from experiments.minimal_norms import sizes
 from experiments.verdicts import over_seeds
 from tools import input_experiments
 from tools.experiments import PICTURES, results
@@ -52,6 +53,51 @@ def test_the_sign_the_steps_and_the_cliff(text):
     assert f"has {found[trained, '0.30000', 'ensemble']:.1f} % of the digits wrong" in text
     assert told(trained, 0.375, "ensemble", "random signs") == ["100", "9"]
     assert found["lenet5_mnist", "0.30000", "ensemble"] == 100  # "where the plain one has none right"
+
+
+def test_the_nearest_mistakes_and_what_rounding_leaves_of_them(text):
+    def far(network, attack, norm="2"):
+        return median(sizes(network, attack, norm))
+
+    def row_of(network, attack):
+        return minimal_norms.row(network, attack)
+
+    true = sizes("linear", "closed form")
+    above = {
+        attack: median(found / least for found, least in zip(sizes("linear", attack), true, strict=True)) - 1
+        for attack in ("DeepFool", "L-BFGS", "Carlini–Wagner")
+    }
+    assert [round(100 * value, 1) for value in above.values()] == [0, 0, 0.3]  # "end at it … 0.3 % above"
+    lenet, resnet = "lenet5_mnist", "resnet20_cifar10"
+    three = ("Carlini–Wagner", "L-BFGS", "PGD")
+    near = [far(lenet, attack) for attack in three]
+    assert max(near) / min(near) < 1.03
+    asked = [row_of(lenet, attack)["mean_queries"] for attack in three]
+    assert "after {}, {} and {} questions about each image".format(*asked) in text
+    assert f"was given {row_of(resnet, three[0])['mean_queries']} in place of {asked[0]}" in text
+    assert [round(100 * (1 - far(resnet, attack) / far(resnet, three[0]))) for attack in three[1:]] == [14, 13]
+    assert 1.5 < far(lenet, "FGSM") / min(near) < 1.6
+    assert 3 < far(resnet, "FGSM") / far(resnet, three[0]) < 4
+    jumps = [far(lenet, attack) / min(near) for attack in ("HopSkipJump", "HopSkipJump, 5,000")]
+    assert round(jumps[0], 1) == 2.0
+    assert 1.25 < jumps[1] < 1.3
+    kept = {
+        (network, attack): float(row_of(network, attack)["survived_rounding"])
+        for network in (lenet, resnet)
+        for attack in (*three, "FGSM", "DeepFool")
+    }
+    assert 0.2 < 1 - kept[lenet, three[0]] < 0.3  # "a quarter"
+    assert round(3 * (1 - kept[resnet, three[0]])) == 2
+    assert round(10 * (1 - kept[resnet, "PGD"])) == 9
+    assert all(
+        kept[network, "FGSM"] == max(kept[network, attack] for attack in (*three, "FGSM", "DeepFool"))
+        for network in (lenet, resnet)
+    )
+    assert f"{(3072 / 12) ** 0.5 / 255:.2f}" == "0.06"
+    assert f"{far(resnet, 'L-BFGS'):.2f}" == "0.07"
+    assert 0.4 < mean(size > 1 for size in sizes(resnet, "FGSM")) < 0.5  # "nearly half of the images"
+    assert mean(size > 1 for size in sizes(resnet, "Carlini–Wagner")) < 0.05
+    assert f"within {255 * far(resnet, 'PGD', 'inf'):.1f} of a level" in text
 
 
 def test_more_pixels_are_not_easier_to_fool(text):

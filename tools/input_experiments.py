@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from statistics import mean
+from statistics import mean, median
 
 from cnnlib.plotting.seeds import curves
-from experiments import dimension, error_by_epsilon, price, transferability
+from experiments import dimension, error_by_epsilon, minimal_norms, price, transferability
+from experiments.minimal_norms import sizes
 from experiments.verdicts import Verdict, over_seeds
 from tools import input_findings
 from tools.book import ROOT
@@ -20,11 +21,12 @@ from tools.tables import markdown
 PAGE = ROOT / "book" / "input_experiments.md"
 JUDGED: dict[str, Callable[[], list[Verdict]]] = {  # by the name of the results
     module.__name__.split(".")[-1]: module.verdicts
-    for module in (error_by_epsilon, dimension, transferability, price, *input_findings.FINDINGS)
+    for module in (error_by_epsilon, minimal_norms, dimension, transferability, price, *input_findings.FINDINGS)
 }
 STARTS = {"as drawn": "as drawn", "zero": "trained from zero", "drawn": "trained from weights as drawn"}
 KINDS = {"PGD": "PGD, 7 steps", "one step": "one step", "noise": "noise"}
 UNDER = {"clean": "no attack", "robust": f"attacked at ε {price.AT}", "robust_own": "attacked at its own ε"}
+DISTANCES = ("random", "boundary", "HopSkipJump", "FGSM", "DeepFool", "Carlini–Wagner")  # six lines can be told apart
 
 
 def by_epsilon() -> list[Row]:
@@ -50,6 +52,17 @@ def prices() -> list[Row]:
     ]
 
 
+def distances() -> dict[str, dict[str, dict[float, list[float]]]]:
+    """Return how far attacks in the norm 2 have to go for 10 to 90 % of the images, for the two deep networks."""
+    found: dict[str, dict[str, dict[float, list[float]]]] = {}
+    for network in ("lenet5_mnist", "resnet20_cifar10"):
+        lines = found.setdefault(minimal_norms.NETWORKS[network], {})
+        for attack in DISTANCES:
+            far = sorted(sizes(network, attack))
+            lines[attack] = {tenths * 10: [far[tenths * len(far) // 10]] for tenths in range(1, 10)}
+    return found
+
+
 def drawn() -> Drawn:
     """Return, by the name of each picture, what it shows and how."""
     grids = [{**row, "line": STARTS[row["start"]]} for row in results("dimension")]
@@ -57,6 +70,10 @@ def drawn() -> Drawn:
         "error_by_epsilon": (
             panels(by_epsilon(), "data", "line", "eps", "error"),
             partial(curves, x="ε", y="error, %"),
+        ),
+        "minimal_norms": (
+            distances(),
+            partial(curves, x="share of the images, %", y="distance of the mistake", y_scale="log"),
         ),
         "dimension": (
             panels(grids, "", "line", "side", "linf"),
@@ -75,6 +92,25 @@ def drawn() -> Drawn:
         ),
     }
     return own | input_findings.drawn()
+
+
+def norms() -> str:
+    """Return the table of the median distances of each attack, and of what is left after rounding."""
+    lines = []
+    for norm, sign in (("2", "2"), ("inf", "∞")):
+        rows = [row for row in results("minimal_norms") if row["norm"] == norm]
+        for attack in dict.fromkeys(row["attack"] for row in rows):
+            of_it = {row["network"]: row for row in rows if row["attack"] == attack}
+            lines.append((sign, attack, *(_distance(of_it.get(network)) for network in minimal_norms.NETWORKS)))
+    return markdown(("norm", "attack", *minimal_norms.NETWORKS.values()), lines, texts=2)
+
+
+def _distance(row: Row | None) -> str:
+    if row is None:
+        return ""
+    middle = median(float(size) for size in row["sizes"].split())
+    text = f"{middle:.4f}" if row["norm"] == "inf" else f"{middle:.2f}"
+    return f"{text} ({100 * float(row['survived_rounding']):.0f} %)" if row["survived_rounding"] else text
 
 
 def matrix() -> str:
@@ -96,7 +132,7 @@ def matrix() -> str:
 def contents() -> dict[str, str]:
     """Return the tables by the marks between which they stand on the page."""
     tables = {name: judged(verdicts()) for name, verdicts in JUDGED.items()}
-    return tables | {"transferability_matrix": matrix()} | input_findings.contents()
+    return tables | {"minimal_norms_sizes": norms(), "transferability_matrix": matrix()} | input_findings.contents()
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def curves(
         ax.set(xscale=x_scale, yscale=y_scale, xlabel=x)
         ax.set_title(title, loc="left")
         if y_scale == "log":
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 6, 8)))
+            low, high = ax.get_ylim()
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 6, 8) if high < 50 * low else (1, 3)))
             ax.yaxis.set_minor_locator(NullLocator())
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         if ticks:
