@@ -5,8 +5,8 @@
 trains small networks on the digits (the 8 × 8 images, `digits_cnn`, 40 epochs of batches of 32) and on the first 4,000
 images of MNIST (LeNet-5, 8 epochs of 64), plainly or with noise N(0, σ²) on every batch, σ of 0.12, 0.25 and 0.5, seeds
 0, 1 and 2; Nesterov's momentum 0.9, a cosine from 0.05 after a warm-up of a twentieth, weight decay 5e-4. At that rate
-the first two networks for MNIST with σ = 0.5 learned nothing; since then a network whose last training loss is above 2,
-near guessing, begins anew at half the rate.
+the networks for MNIST with σ = 0.5 learned nothing; since that was seen, one whose last training loss is above 2, near
+guessing, begins anew at half the rate.
 
 The first 80 test images are certified (`defend.certify`, 1,000 votes, α = 0.001) with each σ, by the network trained
 with that noise and by the plain one. No radius can exceed σ Φ⁻¹(α^(1/1000)) = 2.46 σ. The smoothed classifier is then

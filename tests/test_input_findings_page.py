@@ -6,7 +6,7 @@ from statistics import mean, median
 import numpy as np
 import pytest
 
-from experiments import attribution_randomised, few_pixels, harness, landscapes
+from experiments import attribution_randomised, certified, few_pixels, harness, landscapes
 from experiments.verdicts import over_seeds
 from tools import input_experiments
 
@@ -148,3 +148,24 @@ def test_the_valley_of_the_deep_plain_network_is_high_and_not_torn(text):
         second = np.diff(line, 2)
         assert (second < 0).sum() == 2  # "at two places of nine"
         assert min(abs(places[i + 1]) for i in np.flatnonzero(second < 0)) >= 0.29  # "never nearer than 0.3"
+
+
+def test_how_much_is_certified_and_what_withstands(text):
+    def share(radius, data, sigma, training="noisy"):
+        return 100 * mean(certified.certified(radius, data=data, training=training, sigma=sigma))
+
+    half = [share(0.5, data, sigma) for data in ("digits", "mnist") for sigma in (0.25, 0.5)]
+    assert (
+        "σ = 0.25 certifies {:.0f} % and 0.5 only {:.0f} %; on MNIST it is {:.0f} % and {:.0f} %".format(*half) in text
+    )
+    assert f"prove {certified.CEILING:.2f} σ" in text
+    at_sigma = [share(0.5, data, 0.5, kind) for data in ("digits", "mnist") for kind in ("plain", "noisy")]
+    assert "goes from {:.0f} to {:.0f} % on the digits and from {:.0f} to {:.0f} % on MNIST".format(*at_sigma) in text
+    rows = harness.read(harness.RESULTS / "certified.csv")
+    assert len(rows) == 36  # "36 trials"
+    attack, direction = (
+        100 * mean(float(row[f"withstand_{name}"]) for row in rows) for name in ("attack", "direction")
+    )
+    assert f"Over all settings {attack:.0f} % of the images withstand it, and {direction:.0f} % a random" in text
+    withstand = average("certified", "withstand_attack", data="digits", training="noisy", sigma=0.5)
+    assert f"{withstand:.0f} % withstand and {at_sigma[1]:.0f} % are certified" in text

@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 from cnnlib.plotting import landscapes as drawing
 from cnnlib.plotting.images import table
 from cnnlib.plotting.seeds import curves
-from experiments import attribution_located, attribution_randomised, few_pixels, landscapes, patch, physical, universal
+from experiments import (
+    attribution_located,
+    attribution_randomised,
+    certified,
+    few_pixels,
+    landscapes,
+    patch,
+    physical,
+    universal,
+)
 from experiments.verdicts import DATA, over_seeds, percent
 from tools.experiments import Drawn, Panels, results
 from tools.tables import markdown
@@ -22,11 +31,13 @@ FINDINGS = (
     universal,
     patch,
     physical,
+    certified,
     attribution_randomised,
     attribution_located,
     landscapes,
 )
 NAMES = {"digits": "digits"} | DATA
+RADII = [round(0.1 * i, 1) for i in range(14)]
 TABLES: dict[str, tuple[Sequence[str], dict[str, str]]] = {  # the columns that name a row, and the fractions shown
     "few_pixels": (("data", "pixels", "search", "queries"), {"fooled": "fooled, %"}),
     "universal": (
@@ -74,6 +85,20 @@ def on_objects() -> str:
     return markdown(("method", "untrained, %", "trained, %"), lines)
 
 
+def by_radius() -> Panels:
+    """Return, for each data set and σ, the share of images certified for more than a radius, of each seed, in %."""
+    return {
+        NAMES[data]: {
+            f"σ = {sigma}": {
+                radius: [100 * share for share in certified.certified(radius, data=data, training="noisy", sigma=sigma)]
+                for radius in RADII
+            }
+            for sigma in certified.SIGMAS
+        }
+        for data in certified.TRAINED
+    }
+
+
 def by_layer() -> Panels:
     """Return, for each method, the mean correlation of maps with a number of layers random, of each seed."""
     found: dict[str, dict[float, list[float]]] = {}
@@ -109,6 +134,7 @@ def draw_stickers(shown: dict[str, list[str]]) -> Figure:
 
 PICTURES: dict[str, tuple[Callable[[], Any], Callable[..., Figure]]] = {  # what they show, and how it is drawn
     "patch": (stickers, draw_stickers),
+    "certified": (by_radius, partial(curves, x="radius, L2", y="images certified, %", share_y=True)),
     "attribution_randomised": (
         by_layer,
         partial(curves, x="layers random, from the logits down", y="rank correlation"),
