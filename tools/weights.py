@@ -46,8 +46,8 @@ RECIPES = {
     "--augment crop-flip --precision bfloat16 --channels-last",
     "digits_cnn_digits_robust": "--epochs 60 --batch-size 32 --lr 0.05 --augment none "
     "--adversary-eps 0.2 --adversary-steps 5",
-    "wong_kolter_mnist_robust": "--epochs 10 --optimiser adamw --lr 0.003 --augment none --channels-last "
-    "--adversary-eps 0.3 --adversary-steps 2 --adversary-ramp 0.5",
+    "wong_kolter_mnist_robust": "--epochs 10 --lr 0.05 --augment none --channels-last "
+    "--adversary-eps 0.3 --adversary-steps 3 --adversary-ramp 0.7",
 }
 ROBUST = "_robust"
 
