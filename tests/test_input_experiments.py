@@ -1,5 +1,6 @@
 """The parts of experiments on inputs that are not in the library, against closed forms."""
 
+import os
 from math import inf
 
 import numpy as np
@@ -13,8 +14,10 @@ from cnnlib.command import on_images
 from cnnlib.data import sets, tensors
 from cnnlib.data.sets import DataSet
 from cnnlib.defend import Adversary
+from cnnlib.evaluate import unit_floats
 from cnnlib.inputs import Threat
 from experiments import dimension, error_by_epsilon, minimal_norms, price
+from tools.experiments import results
 
 
 @pytest.fixture
@@ -105,3 +108,18 @@ def test_noise_is_as_large_as_an_attack_of_the_same_training():
     for step, eps in ((0, 0.004), (24, 0.1), (60, 0.2)):
         for change in (noise, attack):
             assert (change(model, x, y, draws, step) - x).abs().max().item() == pytest.approx(eps, rel=0.01)
+
+
+@pytest.mark.parametrize("name", [*error_by_epsilon.PLAIN.values(), *error_by_epsilon.TRAINED.values()])
+def test_the_rows_are_about_the_networks_that_are_shipped(name):
+    data = weights.provenance(name)["data"]
+    if data != "digits" and not os.environ.get("CNNLIB_DATA"):
+        pytest.skip("CNNLIB_DATA is not set")
+    images, labels = tensors(*sets.load(data).test)
+    x, y, model = unit_floats(images), labels, weights.load(name)
+    x, y = (tensor[: error_by_epsilon.IMAGES[data]] for tensor in (x, y))
+    rows = [row for row in results("error_by_epsilon") if (row["network"], row["attack"]) == (name, "FGSM")]
+    assert len(rows) == len(error_by_epsilon.EPS[data])
+    for row in rows:
+        found = fgsm(model, x, y, Threat(inf, float(row["eps"])))
+        assert abs((found.success | ~found.attacked).double().mean() - float(row["error"])) <= 2 / len(x)
