@@ -61,6 +61,8 @@ def test_what_arrives_behind_the_printer(text):
     def of(attack, column):
         return average("physical", column, attack=attack)
 
+    assert {row["images"] for row in harness.read(harness.RESULTS / "physical.csv")} == {"37"}
+    assert "of 37 images that are right as files" in text
     nothing = of("nothing", "print_fooled")
     assert f"About {nothing:.0f} % of the printed views of an unchanged image" in text
     lengths = [of(attack, "l2") / 100 for attack in ("nearest", "PGD", "EOT through print", "FGSM")]

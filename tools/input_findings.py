@@ -63,11 +63,19 @@ def over_draws(name: str) -> str:
     found: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in results(name):
         found.setdefault(tuple(NAMES.get(row[key], row[key]) for key in keys), []).append(row)
-    lines = [
-        (*which, *(percent([float(row[column]) for row in rows]) if rows[0][column] else "–" for column in columns))
-        for which, rows in found.items()
-    ]
+    lines = [(*map(thousands, which), *(share(rows, column) for column in columns)) for which, rows in found.items()]
     return markdown((*keys, *columns.values()), lines)
+
+
+def thousands(text: str) -> str:
+    """Return a large number with a comma, and any other text as it is."""
+    return f"{int(text):,}" if text.isdecimal() else text
+
+
+def share(rows: Sequence[dict[str, str]], column: str) -> str:
+    """Return mean and range of a column of fractions in per cent, of a single one itself, of none a dash."""
+    found = [float(row[column]) for row in rows if row[column]]
+    return percent(found) if len(found) > 1 else f"{100 * found[0]:.1f}" if found else "–"
 
 
 def on_objects() -> str:
