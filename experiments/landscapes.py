@@ -7,7 +7,7 @@ recipe on the same images. It trains what is not there, 40 to 90 minutes of one 
 folder `landscapes_networks` of CNNLIB_RUNS. A finished one of `degradation`, put there, is taken as it is: whatever has
 other settings or images is refused (`cnnlib.checkpoints`). Networks trained in the ten minutes that a smaller
 experiment would have are not those whose training the landscape is to explain, so these are the ones; their weights,
-four megabytes, are not committed.
+seven megabytes, are not committed.
 
 Around each the mean loss of the first 150 training images, as in use and with the statistics of batch norm as they are,
 is computed along 5 random directions, scaled filter by filter as Li et al. (2018), https://arxiv.org/abs/1712.09913,
