@@ -8,7 +8,7 @@ import pytest
 
 from experiments import attribution_randomised, certified, few_pixels, harness, landscapes
 from experiments.verdicts import over_seeds
-from tools import input_experiments
+from tools import input_experiments, input_findings
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,9 @@ def test_what_maps_notice_of_random_layers(text):
     halfway = [after(method, 19) for method in ("guided backprop", "saliency")]
     assert "still has twice what saliency has, {:.2f} against {:.2f}".format(*halfway) in text
     assert 1.8 < halfway[0] / halfway[1] < 2.2
-    assert f"{after('deconvnet', 3):.2f} is left once the last convolution is gone" in text
+    without = [after(method, 3) for method in ("deconvnet", "saliency", "guided backprop")]  # logits, norm, convolution
+    told = "deconvnet, with the first, has {:.2f} left; saliency, with the second, {:.2f}; guided backprop, with both, "
+    assert (told + "{:.2f}").format(*without) in text
     end = [after(method, 39) for method in ("integrated gradients", "saliency")]
     assert "keep {:.2f} with every layer random, where saliency keeps {:.2f}".format(*end) in text
 
@@ -67,7 +69,7 @@ def test_what_arrives_behind_the_printer(text):
     assert f"About {nothing:.0f} % of the printed views of an unchanged image" in text
     lengths = [of(attack, "l2") / 100 for attack in ("nearest", "PGD", "EOT through print", "FGSM")]
     assert "a change of length {:.2f} where PGD's is {:.2f}".format(*lengths) in text
-    assert "its length is {2:.2f}".format(*lengths) in text
+    assert "Its length is {2:.2f}".format(*lengths) in text
     assert "a length of {3:.2f}".format(*lengths) in text
     assert 40 < 100 - of("nearest", "fooled") < 50  # "nearly half of them"
     assert abs(of("nearest", "print_fooled") - nothing) < 0.5  # "as often as nothing does"
@@ -78,6 +80,10 @@ def test_what_arrives_behind_the_printer(text):
     assert f"it fools on no more than {of('EOT through print', 'fooled'):.0f} %" in text
     destroyed = [of(attack, "print_destroyed") for attack in ("PGD", "FGSM")]
     assert "{:.0f} % of PGD's images destroyed and {:.0f} % of FGSM's".format(*destroyed) in text
+    signs = of("random signs", "print_destroyed")
+    assert f"lose {signs:.0f} % of the few that fool, no more than FGSM" in text
+    assert signs < destroyed[1]
+    assert abs(of("random signs", "l2") - of("FGSM", "l2")) < 0.1  # "as long"
 
 
 def test_one_pixel_spoils_most_digits_and_luck_finds_it_too(text):
@@ -114,6 +120,8 @@ def test_one_perturbation_adds_two_classes_and_a_coin_does_nearly_as_well(text):
     assert 80 < fooled("universal", 20) < 85  # "four fifths"
     lost = average("universal", "train_fooled", perturbation="universal", eps=10) - fooled("universal", 10)
     assert f"the perturbation of 10 is {lost:.0f} points weaker" in text
+    own = [average("universal", "train_fooled", perturbation="universal", eps=eps) for eps in (20, 10)]
+    assert "that it was fitted on, {:.0f} % where that of 10 fools {:.0f}".format(*own) in text
     shares = []
     for row in harness.read(harness.RESULTS / "universal.csv"):
         taken = [int(count) for count in row["test_taken_for"].split()]
@@ -152,6 +160,24 @@ def test_the_valley_of_the_deep_plain_network_is_high_and_not_torn(text):
         assert min(abs(places[i + 1]) for i in np.flatnonzero(second < 0)) >= 0.29  # "never nearer than 0.3"
 
 
+def test_the_deep_residual_network_has_the_deeper_hollow_and_not_the_wider(text):
+    planes = {name: np.array(losses) for name, losses in input_findings.planes().items()}
+    assert list(planes) == ["plain, 44 layers", "residual, 44 layers"]
+    edges, better = [], []
+    for losses in planes.values():
+        around = np.pad(losses, 1, constant_values=np.inf)
+        windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3))
+        assert np.argwhere(losses == windows.min((2, 3))).tolist() == [[4, 4]]  # "a single hollow"
+        inside = np.zeros_like(losses, bool)
+        inside[1:-1, 1:-1] = True
+        edges.append(median(losses[~inside]))
+        better.append((losses < math.log(10)).sum())
+    plain, residual = edges
+    assert f"the median loss is {residual:.1f} around it and {plain:.1f} around its plain twin" in text
+    assert f"at {better[1]} of the places its loss is below that of guessing, at {better[0]} the plain" in text
+    assert planes["residual, 44 layers"].min() < planes["plain, 44 layers"].min()
+
+
 def test_how_much_is_certified_and_what_withstands(text):
     def share(radius, data, sigma, training="noisy"):
         return 100 * mean(certified.certified(radius, data=data, training=training, sigma=sigma))
@@ -171,3 +197,8 @@ def test_how_much_is_certified_and_what_withstands(text):
     assert f"Over all settings {attack:.0f} % of the images withstand it, and {direction:.0f} % a random" in text
     withstand = average("certified", "withstand_attack", data="digits", training="noisy", sigma=0.5)
     assert f"{withstand:.0f} % withstand and {at_sigma[1]:.0f} % are certified" in text
+    withstand = average("certified", "withstand_attack", data="mnist", training="noisy", sigma=0.5)
+    assert f"on MNIST {withstand:.0f} and {at_sigma[3]:.0f}, a point short" in text
+    assert 0.5 < 10 - (withstand - at_sigma[3]) < 1.5
+    per_seed = [certified.certified(0.5, data="mnist", training="noisy", sigma=sigma) for sigma in (0.25, 0.5)]
+    assert min(per_seed[0]) < max(per_seed[1])  # "with overlapping seeds"

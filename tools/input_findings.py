@@ -37,6 +37,7 @@ FINDINGS = (
     landscapes,
 )
 NAMES = {"digits": "digits"} | DATA
+CONTOURS = (0.2, 0.5, 1, 2, 5, 10)  # of losses; that of guessing is 2.3
 RADII = [round(0.1 * i, 1) for i in range(14)]
 TABLES: dict[str, tuple[Sequence[str], dict[str, str]]] = {  # the columns that name a row, and the fractions shown
     "few_pixels": (("data", "pixels", "search", "queries"), {"fooled": "fooled, %"}),
@@ -121,6 +122,17 @@ def around() -> dict[str, list[list[float]]]:
     return {f"{network}, {depth} layers": of for (network, depth), of in landscapes.lines().items()}
 
 
+def planes() -> dict[str, list[list[float]]]:
+    """Return, for the deeper twins, the losses over the plane of two directions, (distances, distances)."""
+    return {
+        f"{row['network']}, {row['depth']} layers": np.array(row["losses"].split(), float)
+        .reshape(landscapes.PLANE, landscapes.PLANE)
+        .tolist()
+        for row in results("landscapes")
+        if (row["along"], row["depth"]) == ("plane", "44")
+    }
+
+
 def stickers() -> dict[str, list[str]]:
     """Return the wider stickers of each kind, one for each target, as their bytes in hexadecimal digits."""
     found: dict[str, list[str]] = {}
@@ -148,6 +160,7 @@ PICTURES: dict[str, tuple[Callable[[], Any], Callable[..., Figure]]] = {  # what
         partial(curves, x="layers random, from the logits down", y="rank correlation"),
     ),
     "landscapes": (around, partial(drawing.line, landscapes.places(landscapes.LINE), scale="log")),
+    "landscapes_plane": (planes, partial(drawing.plane, landscapes.places(landscapes.PLANE), levels=CONTOURS)),
 }
 
 
