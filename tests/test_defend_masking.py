@@ -114,6 +114,16 @@ def test_it_counts_what_only_the_black_box_fools_and_not_how_many_it_fools(data)
     assert numbers["black box"]["black alone"] > 0.2
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("threat", [THREAT, Threat(inf, 0.08), Threat(2, 0.5)], ids=["0.1", "0.08", "2"])
+def test_ascents_that_have_not_arrived_raise_no_alarm(threat, steps):
+    """Five starts fool more than one does in so few steps; one that goes on for longer fools as many."""
+    what, numbers = unsound(victim(), digits(42), threat, steps=steps)
+    assert "restarts" not in what
+    if (threat, steps) == (THREAT, 2):
+        assert numbers["restarts"]["6"] > numbers["restarts"]["1"] + 0.05
+
+
 def rippled():
     """Brighter or darker than ½, through waves: a small step stays on the first, a large one is over it."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).double()

@@ -51,7 +51,8 @@ def diagnose(
     (2019), sections 4 and 5, https://arxiv.org/abs/1902.06705, each with a `tolerance`, a share of the images:
 
     - more steps: PGD of `steps`, and of ten times as many, fools no fewer than FGSM and than PGD of fewer;
-    - restarts: five random starts together fool hardly more than the ascent from the image;
+    - restarts: five random starts together fool hardly more than the ascents from the image: where `steps` are few, the
+      one that goes on for ten times as many, so that ascents which have not arrived raise no alarm;
     - black box: what sees no gradient fools hardly any image that none of the above fools. It is an attack such as
       `square`, called with (model, x, y, threat, generator=…);
     - unbounded: where every image is allowed, every image is fooled, to the last.
@@ -69,7 +70,6 @@ def diagnose(
         pgd(model, x, y, threat, steps=10 * steps),
     )
     starts = [pgd(model, x, y, threat, steps=steps, generator=generator) for _ in range(RESTARTS)]
-    white = _any(one, few, many, *starts)
     black = black_box(model, x, y, threat, generator=generator).success
     far = Threat(threat.norm, _across(x, threat), threat.box, threat.levels)
     unbounded = pgd(model, x, y, far, steps=10 * steps).success  # from the image: noise may fool without a gradient
@@ -79,16 +79,15 @@ def diagnose(
         return fooled.sum().item() / max(1, int(right.sum()))
 
     by_steps = {"1": share(one.success), f"{steps}": share(few.success), f"{10 * steps}": share(many.success)}
-    single, together = share(few.success), share(_any(few, *starts))
     rising = all(later >= earlier - tolerance for earlier, later in pairwise(by_steps.values()))
+    single, together, arrived = share(few.success), share(_any(few, *starts)), share(_any(few, many))
+    white = _any(one, few, many, *starts)
+    alone = black & ~white
+    by_sight = {"white": share(white), "black": share(black), "black alone": share(alone)}
     return [
         Finding("more steps", rising, by_steps),
-        Finding("restarts", together <= single + tolerance, {"1": single, f"{1 + RESTARTS}": together}),
-        Finding(
-            "black box",
-            share(black & ~white) <= tolerance,
-            {"white": share(white), "black": share(black), "black alone": share(black & ~white)},
-        ),
+        Finding("restarts", together <= arrived + tolerance, {"1": single, f"{1 + RESTARTS}": together}),
+        Finding("black box", share(alone) <= tolerance, by_sight),
         Finding("unbounded", bool((unbounded == right).all()), {"fooled": share(unbounded)}),
     ]
 
