@@ -11,6 +11,7 @@ from torch import nn
 from cnnlib.checks import fraction, number
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Threat, Victim, ascend, attack_on, cross_entropy, search, steepest
+from cnnlib.inputs.threat import pick
 
 
 class Fooling(NamedTuple):
@@ -42,7 +43,7 @@ def fooling_by_ascent(
         found = ascend(
             x,
             lambda z: -cross_entropy(victim.ask(z), y, None),
-            step_rule=lambda z, gradient, values: _where(values < wanted, rule(z, gradient, values), z),
+            step_rule=lambda z, gradient, values: pick(values < wanted, rule(z, gradient, values), z),
             project=victim.threat.clip,
             steps=steps,
         )
@@ -101,14 +102,10 @@ class _Line:
         value, best = values.squeeze(2).max(1)
         better = value > self.values[rows]
         bred = images[torch.arange(len(rows), device=rows.device), best]
-        self.images[rows] = _where(better, bred, self.images[rows])
+        self.images[rows] = pick(better, bred, self.images[rows])
         self.values[rows] = torch.where(better, value, self.values[rows])
         return self.values[rows] >= self.wanted
 
 
 def _logarithm(confidence: float) -> float:
     return log(max(fraction("confidence", confidence), 1e-38))
-
-
-def _where(rows: torch.Tensor, yes: torch.Tensor, no: torch.Tensor) -> torch.Tensor:
-    return torch.where(rows[:, None, None, None], yes, no)

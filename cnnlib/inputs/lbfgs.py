@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cnnlib.inputs.ascend import Project
-from cnnlib.inputs.threat import lengths
+from cnnlib.inputs.threat import lengths, pick
 
 
 class LBFGS:
@@ -41,7 +41,7 @@ class LBFGS:
             step, change = x - self.x, self.gradient - gradient  # of what is climbed, so that both point the same way
             gained = values >= self.values + 1e-4 * _dot(self.gradient, step)
             self._remember(gained, torch.stack([step, change]))
-            self.x, self.gradient = _where(gained, x, self.x), _where(gained, gradient, self.gradient)
+            self.x, self.gradient = pick(gained, x, self.x), pick(gained, gradient, self.gradient)
             self.values, self.size = (
                 torch.where(gained, values, self.values),
                 torch.where(gained, 1, self.size / 2),
@@ -52,7 +52,7 @@ class LBFGS:
         """Put a pair (2, N, …) before the others, for those inputs that it took to where the objective curves."""
         curved = _dot(*pair) > 1e-8 * _dot(pair[1], pair[1])
         shifted = torch.cat([pair[:, None], self.pairs[:, :-1]], 1)
-        self.pairs = _where(gained & curved, shifted, self.pairs)
+        self.pairs = pick(gained & curved, shifted, self.pairs)
 
     def _direction(self) -> torch.Tensor:
         """Return the gradient times the estimated inverse of the curvature, by the loop to the oldest pair and back."""
@@ -75,7 +75,3 @@ class LBFGS:
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a * b).sum((-3, -2, -1))
-
-
-def _where(rows: torch.Tensor, yes: torch.Tensor, no: torch.Tensor) -> torch.Tensor:
-    return torch.where(rows[:, None, None, None], yes, no)

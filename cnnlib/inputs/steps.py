@@ -7,7 +7,7 @@ from math import inf
 import torch
 
 from cnnlib.inputs.ascend import Project, StepRule
-from cnnlib.inputs.threat import lengths
+from cnnlib.inputs.threat import lengths, pick
 
 
 def steepest(norm: float, size: float | torch.Tensor) -> StepRule:
@@ -85,18 +85,14 @@ class APGD:
     def _note(self, x: torch.Tensor, gradient: torch.Tensor, values: torch.Tensor) -> None:
         self.rises, self.since = self.rises + (values > self.last), self.since + 1
         better = values > self.best_values
-        self.best, self.best_gradient = _where(better, x, self.best), _where(better, gradient, self.best_gradient)
+        self.best, self.best_gradient = pick(better, x, self.best), pick(better, gradient, self.best_gradient)
         self.best_values = torch.where(better, values, self.best_values)
 
     def _check(self, x: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Halve the steps that go nowhere; return x and its gradient, or the best ones where a step was halved."""
         stalled = ~self.halved & (self.checked >= self.best_values)
         self.halved = (self.rises <= 0.75 * self.interval) | stalled
-        self.size = _where(self.halved, self.size / 2, self.size)
+        self.size = pick(self.halved, self.size / 2, self.size)
         self.checked, self.rises, self.since = self.best_values, torch.zeros_like(self.rises), 0
         self.interval = max(self.interval - self.shrink, self.least)
-        return _where(self.halved, self.best, x), _where(self.halved, self.best_gradient, gradient)
-
-
-def _where(rows: torch.Tensor, yes: torch.Tensor, no: torch.Tensor) -> torch.Tensor:
-    return torch.where(rows[:, None, None, None], yes, no)
+        return pick(self.halved, self.best, x), pick(self.halved, self.best_gradient, gradient)

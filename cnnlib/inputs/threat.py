@@ -122,6 +122,11 @@ def shortened(delta: torch.Tensor, eps: float) -> torch.Tensor:
     return delta * (eps / lengths(delta).clamp(min=1e-12)).clamp(max=1)
 
 
+def pick(rows: torch.Tensor, yes: torch.Tensor, no: torch.Tensor) -> torch.Tensor:
+    """Return for each image that of `yes` where `rows` (N,) is true, and that of `no` elsewhere, (…, N, C, H, W)."""
+    return torch.where(rows[:, None, None, None], yes, no)
+
+
 def lengths(delta: torch.Tensor) -> torch.Tensor:
     """Return the Euclidean length of each image's change, (N, 1, 1, 1)."""
     return torch.linalg.vector_norm(delta, dim=(1, 2, 3), keepdim=True)

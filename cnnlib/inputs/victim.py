@@ -13,7 +13,7 @@ from cnnlib.inputs.draws import draws
 from cnnlib.inputs.freeze import frozen
 from cnnlib.inputs.losses import Loss
 from cnnlib.inputs.result import Result, version_of
-from cnnlib.inputs.threat import NORMS, Threat
+from cnnlib.inputs.threat import NORMS, Threat, pick
 
 
 @contextmanager
@@ -137,7 +137,7 @@ class Victim:
         if len(self.rows) < len(x):
             images = x.index_copy(0, self.rows, adversarial.detach())
         else:
-            images = torch.where(attacked[:, None, None, None], adversarial.detach(), x)
+            images = pick(attacked, adversarial.detach(), x)
         return Result(
             x=x,
             y=y,
@@ -166,7 +166,7 @@ class Kept:
         with torch.no_grad():
             fools = self.victim.fooled(logits)
             better = fools | (~self.fooled & (values > self.values))
-            self.images = torch.where(better[:, None, None, None], x.detach(), self.images)
+            self.images = pick(better, x.detach(), self.images)
             self.values, self.fooled = torch.where(better, values, self.values), self.fooled | fools
         return values
 
@@ -179,7 +179,7 @@ def check_images(x: torch.Tensor, threat: Threat) -> None:
         raise ValueError(f"x is {x.dtype} {tuple(x.shape)}; expected float32 or float64 (N, C, H, W)")
     low, high = threat.box
     if x.numel():
-        least, largest = (float(end) for end in x.aminmax())
+        least, largest = (float(end) for end in x.detach().aminmax())
         if not (least >= low and largest <= high):  # NaN is neither
             raise ValueError(f"x runs from {least:g} to {largest:g}; expected pixels from {low:g} to {high:g}")
 
