@@ -1,5 +1,6 @@
 """What the engines promise by themselves: the ascent, its steps, a frozen model, and what a result remembers."""
 
+from itertools import combinations
 from math import inf
 
 import pytest
@@ -9,7 +10,7 @@ from model_state import state
 from torch import nn
 
 from cnnlib.attacks import fgsm, survival
-from cnnlib.inputs import Adam, Kept, Threat, ascend, attack_on, cross_entropy, frozen, steepest
+from cnnlib.inputs import APGD, Adam, Kept, Threat, ascend, attack_on, cross_entropy, difference_ratio, frozen, steepest
 
 X = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -52,6 +53,55 @@ def test_within_a_threat_the_nearest_is_found_without_touching_what_was_given():
     assert steepest(inf, size)(x, gradient, gradient).flatten().tolist() == pytest.approx([-0.5, 0.5, 1.4])
     assert x.flatten().tolist() == pytest.approx([0.0, 0.5, 0.9])
     assert (z.flatten().tolist(), gradient.flatten().tolist()) == (pytest.approx([-3, 0.6, 3]), [-2, 0, 4])
+
+
+def test_the_few_pixels_that_bring_an_image_nearest_move():
+    """Of all pairs of four pixels, that with which what is allowed comes nearest to z, also from outside the box."""
+    x = torch.rand(3, 2, 2, 2, generator=torch.Generator().manual_seed(1))
+    z = x + 2 * torch.rand(3, 2, 2, 2, generator=torch.Generator().manual_seed(2)) - 1
+    z[0, :, 0, 0] += 99  # far away, but the box ends soon
+    x[0, :, 0, 0] = 0.99
+    found = Threat(0, 2).around(x)(z)
+    for row in range(3):
+        tries = []
+        for pair in combinations(range(4), 2):
+            tried = x[row].flatten(1).clone()
+            tried[:, pair] = z[row].flatten(1)[:, pair].clamp(0, 1)
+            tries.append(tried.view(2, 2, 2))
+        best = min(tries, key=lambda tried: (tried - z[row]).square().sum())
+        torch.testing.assert_close(found[row], best, rtol=0, atol=0)
+
+
+def test_apgd_halves_a_step_that_goes_nowhere_and_goes_back_to_the_best():
+    """With 100 steps it looks after 22, 41, 57 and 70: 16 rises of 22 are too few, 17 enough unless nothing is won."""
+
+    def values(t):
+        sixteen, seventeen = (min(t, most) - max(0, min(t, 22) - most) / 10 for most in (16, 17))
+        later = 1000.0 * max(0, t - 22)
+        below = 0.0 if t == 0 else t / 10 - 100  # grows, and is never what it was at first
+        return torch.tensor([float(t), sixteen + later, seventeen + later, below])
+
+    rule, sizes = APGD(inf, 1.0, lambda x: x, steps=100), {}
+    for t in range(71):
+        moved = rule(torch.full((4, 1, 1, 1), float(t)), torch.ones(4, 1, 1, 1), values(t)).flatten().tolist()
+        sizes[t] = rule.size.flatten().tolist()
+        if t == 22:
+            back = [22, 16, 22, 22]
+            expected = [at + 0.75 * size + 0.25 * (at - 21) for at, size in zip(back, sizes[t], strict=True)]
+            assert moved == pytest.approx(expected)
+    for looks, expected in (
+        ((0, 21), [1, 1, 1, 1]),
+        ((22, 40), [1, 0.5, 1, 1]),
+        ((41, 57, 69), [1, 0.5, 1, 0.5]),
+        ((70,), [1, 0.5, 1, 0.25]),
+    ):
+        assert [sizes[t] for t in looks] == [expected] * len(looks)
+
+
+def test_the_ratio_of_differences_by_hand():
+    logits, y = torch.tensor([[5.0, 3.0, 2.0, 1.0], [5.0, 3.0, 2.0, 1.0]]), torch.tensor([0, 1])
+    assert difference_ratio(logits, y, None).tolist() == pytest.approx([-2 / 3, 2 / 3])
+    assert difference_ratio(logits, y, torch.tensor([2, 0])).tolist() == pytest.approx([-3 / 3.5, 2 / 3.5])
 
 
 def test_in_training_or_in_use_a_model_is_attacked_in_use():
