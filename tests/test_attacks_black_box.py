@@ -1,7 +1,8 @@
 """Attacks that only ask: what they reach against what can be computed, and how often they ask."""
 
 from functools import partial
-from math import inf
+from itertools import pairwise
+from math import inf, sqrt
 
 import pytest
 import torch
@@ -139,6 +140,28 @@ def test_little_more_is_needed_than_the_least_change_of_a_linear_model(attack, n
     least = 0.5 / (w.abs().sum() if norm == inf else w.norm()).item()
     assert not attack(model, GREY, ZERO, Threat(norm, 0.99 * least), queries=1500).success
     assert attack(model, GREY, ZERO, Threat(norm, needed * least), queries=1500).success
+
+
+class Unmoved(nn.Module):
+    """Says the same of every image, and remembers them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, x):
+        self.seen += x
+        return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
+
+
+def test_the_windows_of_square_shrink_as_its_authors_say():
+    """Where nothing is won, every question is the first one but for a window: 0.8 of the pixels, halved and halved."""
+    model, x = Unmoved(), torch.full((1, 1, 40, 40), 0.5)
+    attacks.square(model, x, ZERO, Threat(inf, 0.1), queries=1002)  # one of the image, one of the stripes, and 1000
+    heights = [int((image != model.seen[1]).any(2).sum()) for image in model.seen[2:]]
+    starts = [0, 2, 6, 21, 51, 101, 201, 401, 601, 801, 1000]  # 10, 50, 200… of 10 000, in thousandths
+    for k, (start, end) in enumerate(pairwise(starts)):
+        assert set(heights[start:end]) - {0} == {round(sqrt(0.8 * 1600 / 2**k))}  # 0 where it has the stripes' signs
 
 
 def test_the_estimate_of_nes_points_along_the_gradient():
