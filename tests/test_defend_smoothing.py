@@ -163,6 +163,13 @@ def test_noise_is_each_images_own():
     assert len({image[0, 0, 0].item() for image in noise}) == 40
 
 
+class Undefined(nn.Module):
+    """Says NaN to what is dark, which argmax would take for a vote."""
+
+    def forward(self, x):
+        return x.flatten(1)[:, :3].where(x.flatten(1)[:, :3] > 0, torch.nan)
+
+
 @pytest.mark.parametrize("function", [predict, certify])
 @pytest.mark.parametrize(
     ("options", "error", "says"),
@@ -177,6 +184,7 @@ def test_noise_is_each_images_own():
         ({"x": images() + 0.5}, ValueError, "x runs from 0.502141 to 1.49938; expected pixels from 0 to 1"),
         ({"x": images()[0]}, ValueError, r"expected float32 or float64 \(N, C, H, W\)"),
         ({"model": Silent()}, ValueError, r"model returns list; expected logits \(.00, classes\)"),
+        ({"model": Undefined()}, ValueError, "model returns NaN for an image with noise; expected numbers"),
         ({"model": abs}, TypeError, "model is builtin_function_or_method; expected a torch.nn.Module"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

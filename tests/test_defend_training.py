@@ -132,6 +132,19 @@ def test_bad_images_are_named():
         run(network(), digits()[0] / 127.5 - 1, digits()[1], adversary=ADVERSARY)
 
 
+@pytest.mark.parametrize(
+    ("model", "y", "says"),
+    [
+        (linear(), F.one_hot(torch.arange(40) % 2).double(), r"y is torch.float64 \(40, 2\); expected int64"),
+        (linear(), torch.arange(40), "y runs from 0 to 39; expected classes from 0 to 1"),
+        (nn.Identity(), torch.arange(40) % 2, r"model returns \(40, 1, 1, 6\); expected logits \(40, classes\)"),
+    ],
+)
+def test_labels_that_the_model_has_no_logits_for_are_named(model, y, says):
+    with pytest.raises(ValueError, match=says):
+        ADVERSARY(model, images()[0], y, seeded(), 0)
+
+
 def test_the_training_is_a_plain_one_on_the_worst_images_to_the_bit():
     ours, theirs, (data, labels) = network(), network(), digits()
     adversary = Adversary(Threat(inf, 0.1), steps=2, ramp=9)

@@ -57,7 +57,7 @@ def predict(
     It abstains where the two leading classes' votes could be those of a fair coin. All images meet the same noise.
 
     Raises ValueError or TypeError for images that no attack would take, a σ that is not positive, an `alpha` that is
-    not between 0 and 1, and fewer than one of `samples`.
+    not between 0 and 1, fewer than one of `samples`, and a model that returns no logits.
 
     >>> brighter = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     >>> with torch.no_grad():
@@ -149,6 +149,8 @@ def _votes(
             for i, image in enumerate(x):
                 logits = model(image + noise)
                 check_logits(logits, noise, torch.zeros(1), None)
+                if logits.isnan().any():  # which argmax would take for the largest
+                    raise ValueError("model returns NaN for an image with noise; expected numbers")
                 if logits.shape[1] > votes.shape[1]:
                     votes = nn.functional.pad(votes, (0, logits.shape[1] - votes.shape[1]))
                 votes[i] += torch.bincount(logits.argmax(1), minlength=votes.shape[1])

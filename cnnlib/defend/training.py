@@ -10,7 +10,7 @@ from torch import nn
 from cnnlib.checks import number
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Threat, ascend, cross_entropy, frozen, steepest
-from cnnlib.inputs.victim import check_images
+from cnnlib.inputs.victim import check_classes, check_images, check_logits
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Adversary:
     https://arxiv.org/abs/1810.12715: a small network that meets the full ε at once may learn nothing at all.
 
     Raises TypeError for what is no threat, ValueError for the norm 0, fewer than one step, a step that is not positive,
-    and a negative ramp; when called, TypeError or ValueError for images that are no floats (N, C, H, W) in the box.
+    and a negative ramp; when called, TypeError or ValueError for images that are no floats (N, C, H, W) in the box,
+    labels that are no int64 (N,), and a model that has no logits for them.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     >>> with torch.no_grad():
@@ -59,14 +60,21 @@ class Adversary:
     ) -> torch.Tensor:
         """Return the worst images found around x (N, C, H, W) with the labels y (N,), in a `step` of the training."""
         check_images(x, self.threat)
+        check_classes("y", y, x)
         grown = min(1.0, (step + 1) / max(1, self.ramp))
         threat, size = replace(self.threat, eps=self.threat.eps * grown), self.step_size
         if size is None:
             size = (1.25 if self.steps == 1 else 2.5 / self.steps) * threat.eps
+
+        def objective(images: torch.Tensor) -> torch.Tensor:
+            logits = model(images)
+            check_logits(logits, images, y, None)
+            return cross_entropy(logits, y, None)
+
         with frozen(model):
             return ascend(
                 threat.somewhere(x, generator, count=len(x)),
-                lambda images: cross_entropy(model(images), y, None),
+                objective,
                 step_rule=steepest(threat.norm, size),
                 project=threat.around(x),
                 steps=self.steps,
