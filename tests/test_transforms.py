@@ -237,6 +237,9 @@ def test_views_stand_one_after_the_other_each_with_its_own_draws():
         (lambda: blur(images(), -1), "sigma is -1; expected a number of at least 0"),
         (lambda: perspective(images(), torch.zeros(2, 4)), r"corners has shape \(2, 4\); expected \(4, 2\)"),
         (lambda: rescale(images(), 0.0), "factor is 0.0; expected a number above 0, at most 1"),
+        (lambda: affine(images(), scale=0.0), "scale is 0; expected positive numbers"),
+        (lambda: affine(images(), scale=torch.tensor([1.0, -1.0])), "scale is -1; expected positive numbers"),
+        (lambda: affine(images(), degrees=torch.nan), "degrees is nan; expected finite numbers"),
         (lambda: views(DRAWN["jpeg"], 0), "count is 0; expected an integer of at least 1"),
     ],
 )

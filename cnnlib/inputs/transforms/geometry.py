@@ -26,7 +26,7 @@ def affine(
 
     x (N, C, H, W); `shift` is in fractions of width and height; each number is one for all images or (N,). Pixels are
     read bilinearly. What comes from `outside` the image is "zeros", the nearest pixel of its "border", or its
-    "reflection". Raises ValueError for another word.
+    "reflection". Raises ValueError for another word, a scale that is not positive, and numbers that are not finite.
 
     >>> x = torch.arange(4.0).view(1, 1, 2, 2)
     >>> affine(x, degrees=90).round().tolist(), affine(x, shift=(0.5, 0)).tolist()
@@ -44,7 +44,10 @@ def affine_places(
     x lies over the middle of that image, turned, scaled and shifted as by `affine`. Its own edges are at −1 and 1.
     """
     (h, w), (height, width) = x.shape[2:], size
-    turn, scale, right, down = (_column(value, x) for value in (degrees, scale, *shift))
+    given = {"degrees": degrees, "scale": scale, "shift": shift[0], "shift, down": shift[1]}
+    turn, scale, right, down = (_column(name, value, x) for name, value in given.items())
+    if (scale <= 0).any():
+        raise ValueError(f"scale is {scale.min():g}; expected positive numbers")
     c, s = torch.cos(torch.deg2rad(turn)), torch.sin(torch.deg2rad(turn))
     u = torch.arange(width).to(x) - (width - 1) / 2 - right * width  # (N or 1, 1, W), pixels from where the middle is
     v = torch.arange(height).to(x)[:, None] - (height - 1) / 2 - down * height  # (N or 1, H, 1)
@@ -145,5 +148,8 @@ def random_rescale(factor: Range = (0.5, 1.0)) -> Transform:
     return lambda x, generator: rescale(x, between(least, most, generator).item())
 
 
-def _column(value: Number, x: torch.Tensor) -> torch.Tensor:
-    return torch.as_tensor(value, dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
+def _column(name: str, value: Number, x: torch.Tensor) -> torch.Tensor:
+    column = torch.as_tensor(value, dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
+    if not column.isfinite().all():
+        raise ValueError(f"{name} is {value}; expected finite numbers")
+    return column
