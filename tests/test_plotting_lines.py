@@ -180,6 +180,10 @@ def test_bad_input_is_named():
             lambda: robustness.certified({"a": (certificate, [1, 2])}),
             r"certificates\['a'\] has 2 classes; expected one",
         ),
+        (
+            lambda: robustness.certified({"a": (Certificate(torch.zeros(0), torch.zeros(0)), [])}),
+            r"certificates\['a'\] has 0 classes; expected one of each of 0 images, at least one",
+        ),
         (lambda: lines.by_layer({"a": {"1": 1.0}, "b": {"2": 1.0}}, label=""), r"values\['b'\] has the layers \['2'\]"),
         (lambda: lines.by_layer({"a": {}}, label=""), r"values\['a'\] has the layers \[\]; expected at least one"),
         (lambda: lines.by_layer({"a": {"1": np.nan}}, label=""), r"values\['a'\] is .*; expected finite numbers"),

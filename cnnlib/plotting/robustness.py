@@ -181,14 +181,14 @@ def certified(certificates: Mapping[str, tuple[Certificate, Any]]) -> Figure:
     ValueError for none, more than can be told apart, no images, and classes that do not go with them.
     """
     check("certificates", certificates)
+    for name, (each, y) in certificates.items():
+        if not len(each.classes) or as_array(y).shape != each.classes.shape:
+            expected = f"one of each of {len(each.classes)} images, at least one"
+            raise ValueError(f"certificates[{name!r}] has {len(y)} classes; expected {expected}")
     fig, ax = plot(3.6)
-    right = max(float(each.radius.max()) for each, _ in certificates.values() if len(each.radius)) or 1.0
+    right = max(float(each.radius.max()) for each, _ in certificates.values()) or 1.0
     for (name, (each, y)), (colour, _, style) in zip(certificates.items(), LINES, strict=False):
         classes, truth = as_array(each.classes), as_array(y)
-        if not len(classes) or classes.shape != truth.shape:
-            raise ValueError(
-                f"certificates[{name!r}] has {len(truth)} classes; expected one of each of {len(classes)} images"
-            )
         radii = np.sort(as_array(each.radius)[classes == truth])
         left = 100 * np.arange(len(radii), -1, -1) / len(classes)  # those whose radius is larger than each
         ax.step([0, *radii, 1.05 * right], [*left, 0], style, where="post", color=COLOURS[colour], label=name)
