@@ -261,6 +261,28 @@ def test_a_model_that_cannot_be_explained_is_named(name):
         METHODS[name](model, x, y)
 
 
+@every_method
+def test_a_model_that_returns_no_tensor_is_named(name):
+    model = nn.Sequential()
+    model.add_module("conv", nn.Conv2d(3, 4, 3))
+    model.add_module("two", Two())
+    with pytest.raises(ValueError, match="model returns tuple; expected a tensor"):
+        METHODS[name](model, *colours())
+
+
+class Two(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+@every_method
+def test_images_that_ask_for_gradients_are_taken_as_they_are(name):
+    (x, y), model = colours(), Mixed()
+    found = METHODS[name](model, x.clone().requires_grad_(), y)
+    assert not found.requires_grad
+    assert torch.equal(found, METHODS[name](model, x, y))
+
+
 def test_options_are_checked():
     (x, y), model = colours(), Mixed()
     for window, stride, says in ((9, 1, r"window is \(9, 9\)"), (2, 3, r"stride is \(3, 3\)"), (0, 1, "window is 0")):

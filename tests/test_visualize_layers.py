@@ -53,8 +53,8 @@ class Pair(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "says"),
     [
-        ("twicce", "layer is 'twicce'; expected the name of a module, such as 'twice'"),
-        ("xyz", "layer is 'xyz'; expected the name of a module, such as 'twice', 'never', 'pair'"),
+        ("twicce", "layer is 'twicce'; expected the name of a module: 'twice', 'never', 'pair', ''"),
+        ("xyz", "layer is 'xyz'; expected the name of a module: 'twice', 'never', 'pair', ''"),
         ("twice", "layer is 'twice', called several times for the same images; expected one called once"),
         ("never", "layer is 'never', which the model does not call"),
         ("pair", "layer is 'pair', which puts out tuple; expected a tensor"),
@@ -194,6 +194,8 @@ def test_bad_input_to_patches_is_named():
     found = visualize.top_patches(model, x, "network.4", count=2)
     with pytest.raises(ValueError, match="x has 2 images; expected those of patches"):
         visualize.deconvnet_projections(model, x[:2], "network.4", found)
+    with pytest.raises(ValueError, match=r"layer is 'network\.0', of \(16, 8, 8\); expected that of patches"):
+        visualize.deconvnet_projections(model, x, "network.0", found)
 
 
 def test_patches_leave_the_model_as_it_was():

@@ -69,6 +69,8 @@ def test_randomisation_is_repeatable_and_leaves_the_model_as_it_was():
     assert all(value.allclose(torch.ones(6).double()) for value in flipped.values())  # of magnitudes
     with pytest.raises(ValueError, match=r"attribution returns \(8, 8\); expected maps \(6, …\)"):
         visualize.randomisation(model, x, y, lambda *_: torch.zeros(8, 8))
+    with pytest.raises(ValueError, match="attribution returns 1152 numbers that are not finite; expected none"):
+        visualize.randomisation(model, x, y, lambda *_: x * torch.nan)
 
 
 def test_rank_correlation():
@@ -187,12 +189,15 @@ def test_neighbours():
 
 def test_bad_features_are_named():
     features, y = torch.rand(4, 2), torch.tensor([0, 1, 1, 0])
+    probe = visualize.linear_probe(features, y)
     for call, says in (
         (lambda: visualize.linear_probe(features[:0], y[:0]), r"features is \(0, 2\); expected at least one row"),
         (lambda: visualize.linear_probe(features / 0, y), "features has 8 numbers that are not finite"),
         (lambda: visualize.linear_probe(features, y[:2]), r"y is torch\.int64 \(2,\); expected int64 of shape"),
         (lambda: visualize.linear_probe(features, y - 1), "y runs from -1 to 0; expected classes from 0 on"),
         (lambda: visualize.linear_probe(features, y, ridge=0), "ridge is 0; expected a positive number"),
+        (lambda: probe.accuracy(features, y[:1]), r"y is torch\.int64 \(1,\); expected int64 of shape \(4,\)"),
+        (lambda: probe.accuracy(torch.rand(4, 3), y), r"features is \(4, 3\); expected 2 numbers of each"),
         (lambda: visualize.neighbours(features, features, count=5), "count is 5; expected at most the 4"),
         (lambda: visualize.neighbours(features, features[:, :1]), r"queries is \(4, 1\); expected"),
     ):

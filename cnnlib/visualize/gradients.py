@@ -79,7 +79,8 @@ def integrated_gradients(
     True
     """
     check(model, x, y)
-    start = as_baseline(baseline, x)
+    x = x.detach()
+    start = as_baseline(baseline, x).detach()
     nodes, weights = np.polynomial.legendre.leggauss(as_int("steps", steps, 1))
     total = torch.zeros_like(x)
     with reading(model, "") as read:

@@ -43,6 +43,8 @@ def reading(model: nn.Module, *layers: str) -> Iterator[Read]:
         if layer in kept:
             raise ValueError(f"layer is {layer!r}, called several times for the same images; expected one called once")
         if not isinstance(output, torch.Tensor):
+            if not layer:
+                raise ValueError(f"model returns {type(output).__name__}; expected a tensor")
             raise ValueError(f"layer is {layer!r}, which puts out {type(output).__name__}; expected a tensor")
         kept[layer] = output
         return output.clone()  # what comes next may work in place
@@ -66,8 +68,9 @@ def check_layer(modules: dict[str, nn.Module], layer: str) -> None:
     if not isinstance(layer, str):
         raise TypeError(f"layer is {layer!r}; expected the name of a module")
     if layer not in modules:
-        near = get_close_matches(layer, modules, n=4, cutoff=0.4) or [name for name in modules if name][:8]
-        raise ValueError(f"layer is {layer!r}; expected the name of a module, such as {', '.join(map(repr, near))}")
+        near = get_close_matches(layer, filter(None, modules), n=4, cutoff=0.4)
+        names = dict.fromkeys([*near, *filter(None, modules), ""])
+        raise ValueError(f"layer is {layer!r}; expected the name of a module: {', '.join(map(repr, names))}")
 
 
 def check(model: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None) -> None:
@@ -93,13 +96,14 @@ def activations(model: nn.Module, x: torch.Tensor, layer: str, *, batch_size: in
 
     `layer` is a name of `model.named_modules()`; the model acts as in use, and is afterwards as it was. Raises
     TypeError and ValueError for anything but floats from 0 to 1, no images, a model elsewhere, an unknown layer (the
-    message names similar ones), and a layer that is not called, is called several times, or puts out no tensor.
+    message lists the known, similar ones first), and a layer that is not called, is called several times, or puts out
+    no tensor.
 
     >>> activations(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), torch.rand(2, 1, 2, 2), "0").shape
     torch.Size([2, 4])
     >>> activations(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), torch.rand(2, 1, 2, 2), "fc")
     Traceback (most recent call last):
-    ValueError: layer is 'fc'; expected the name of a module, such as '0', '1'
+    ValueError: layer is 'fc'; expected the name of a module: '0', '1', ''
     """
     check(model, x)
     if not len(x):

@@ -88,7 +88,7 @@ def top_patches(
     places = places[chosen].gather(1, images)
     units = torch.stack([places // width, places % width], 2)
     boxes = _boxes(units, _fields(model, x, layer), x.shape[2:])
-    return Patches(chosen, values, images, units, boxes, _cropped(x[images], boxes))
+    return Patches(chosen, values, images, units, boxes, _cropped(x.detach()[images], boxes))
 
 
 def deconvnet_projections(
@@ -98,7 +98,7 @@ def deconvnet_projections(
 
     The images x are those that `patches` was found in. All other units of the layer are set to zero, and the one is
     projected back to the image, through switches and ReLUs: Zeiler and Fergus (2014), section 2.1. Raises ValueError as
-    `deconvnet`, and for other images.
+    `deconvnet`, for other images, and for a layer too small to have those units.
 
     Drawn by `cnnlib.plotting.inside.top_patches`.
     """
@@ -112,8 +112,10 @@ def deconvnet_projections(
         for rows in torch.arange(count, device=x.device).split(as_int("batch_size", batch_size, 1)):
 
             def one(z: torch.Tensor, rows: torch.Tensor = rows) -> torch.Tensor:
-                channel, row, column = where[rows].T
-                return _planes(read(z)[0], layer)[torch.arange(len(z), device=z.device), channel, row, column]
+                planes, units = _planes(read(z)[0], layer), where[rows]
+                if (units.amax(0) >= torch.tensor(planes.shape[1:], device=z.device)).any():
+                    raise ValueError(f"layer is {layer!r}, of {tuple(planes.shape[1:])}; expected that of patches")
+                return planes[torch.arange(len(z), device=z.device), *units.T]
 
             projected.append(input_gradient(x[patches.images.flatten()[rows]], one, deconvolved))
     whole = torch.cat(projected).view(*patches.images.shape, *x.shape[1:])

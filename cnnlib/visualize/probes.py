@@ -22,8 +22,11 @@ class Probe(NamedTuple):
         return features.flatten(1).double() @ self.weight.T + self.bias
 
     def accuracy(self, features: torch.Tensor, y: torch.Tensor) -> float:
-        """Return the share of features (N, …) whose class y (N,) has the largest score."""
+        """Return the share of features (N, …) whose class y (N,) has the largest score; ValueError for other sizes."""
         _check(features, "features")
+        check_classes("y", y, features)
+        if features[0].numel() != self.weight.shape[1]:
+            raise ValueError(f"features is {tuple(features.shape)}; expected {self.weight.shape[1]} numbers of each")
         return (self.logits(features).argmax(1) == y).double().mean().item()
 
 

@@ -32,7 +32,8 @@ def randomisation(
     large as they were; there, layers are initialised again. The model itself is not touched.
 
     `attribution` is a function of a model, images and classes, such as `saliency` or
-    `functools.partial(grad_cam, layer="4")`. Raises ValueError where it does not return a map of each image.
+    `functools.partial(grad_cam, layer="4")`. Raises ValueError where it does not return a map of each image, in
+    finite numbers.
 
     Drawn by `cnnlib.plotting.lines.by_layer`.
 
@@ -90,4 +91,6 @@ def _maps(attribution: Attribution, model: nn.Module, x: torch.Tensor, y: torch.
     if not isinstance(maps, torch.Tensor) or maps.ndim < 2 or len(maps) != len(x):
         found = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps).__name__
         raise ValueError(f"attribution returns {found}; expected maps ({len(x)}, …)")
+    if not maps.isfinite().all():  # which have no order
+        raise ValueError(f"attribution returns {(~maps.isfinite()).sum()} numbers that are not finite; expected none")
     return maps
