@@ -111,6 +111,14 @@ def test_the_classes_of_many_are_counted():
     assert GAUSS.inv_cdf(share) - 0.06 < found.radius.item() < GAUSS.inv_cdf(share)
 
 
+def test_a_vote_is_clear_where_a_fair_coin_would_seldom_lean_as_much_to_either_side():
+    """All of ten alike: 2 / 2¹⁰ = 0.00195; all of eleven: 0.00098."""
+    model, x = linear()[0], torch.ones(1, 3, 2, 2)
+    x = torch.where(model[1].weight[1].detach().view(1, 3, 2, 2) > 0, x, 0)
+    for samples, alpha, found in ((10, 0.0019, ABSTAIN), (10, 0.002, 1), (11, 0.00098, 1), (11, 0.00097, ABSTAIN)):
+        assert predict(model, x, sigma=0.01, samples=samples, alpha=alpha).item() == found
+
+
 class Fickle(nn.Module):
     """Says class 1 to the first 100 questions, and class 0 from then on."""
 
