@@ -59,8 +59,8 @@ def test_the_few_pixels_that_bring_an_image_nearest_move():
     """Of all pairs of four pixels, that with which what is allowed comes nearest to z, also from outside the box."""
     x = torch.rand(3, 2, 2, 2, generator=torch.Generator().manual_seed(1))
     z = x + 2 * torch.rand(3, 2, 2, 2, generator=torch.Generator().manual_seed(2)) - 1
-    z[0, :, 0, 0] += 99  # far away, but the box ends soon
-    x[0, :, 0, 0] = 0.99
+    x[0], z[0] = 0.5, torch.tensor([[0.5, 0.6], [0.7, 0.8]])
+    x[0, :, 0, 0], z[0, :, 0, 0] = 0.99, 1.5  # farthest away, but the box ends soon
     found = Threat(0, 2).around(x)(z)
     for row in range(3):
         tries = []
