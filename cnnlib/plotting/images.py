@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,10 @@ def sheet(images: Images, *, titles: Sequence[str] = (), columns: int | None = N
     'b'
     """
     pictures = as_pictures("images", images)
-    if len(titles) not in {0, len(pictures)}:
-        raise ValueError(f"titles is {len(titles)} strings; expected one for each of {len(pictures)} images, or none")
+    check_words("titles", titles, len(pictures), "images")
     columns = min(5, len(pictures)) if columns is None else as_int("columns", columns, 1)
     rows = -(-len(pictures) // columns)
-    lines = max((title.count("\n") + 1 for title in titles), default=0)
+    lines = lines_of(titles)
     fig, axes = new(columns, rows, width=width, height=rows * (_shape(pictures) * width / columns + LINE * lines))
     for place, ax in enumerate(axes.flat):
         ax.axis("off")
@@ -56,10 +55,8 @@ def table(rows: Mapping[str, Images], *, titles: Sequence[str] = (), width: floa
         raise ValueError("rows is empty; expected at least one row of images")
     pictures = {name: as_pictures(f"rows[{name!r}]", images) for name, images in rows.items()}
     columns = max(map(len, pictures.values()))
-    if len(titles) not in {0, columns}:
-        raise ValueError(f"titles is {len(titles)} strings; expected one for each of {columns} columns, or none")
-    lines = max((title.count("\n") + 1 for title in titles), default=0)
-    names = LINE * max(name.count("\n") + 1 for name in pictures)
+    check_words("titles", titles, columns, "columns")
+    lines, names = lines_of(titles), LINE * lines_of(pictures)
     heights = [_shape(row) * (width - names) / columns + 0.06 for row in pictures.values()]
     fig, axes = new(columns, len(pictures), width=width, height=sum(heights) + LINE * lines + 0.1)
     axes[0, 0].get_gridspec().set_height_ratios(heights)
@@ -122,6 +119,21 @@ def as_pictures(name: str, images: Images) -> list[np.ndarray]:
     if not pictures:
         raise ValueError(f"{name} is empty; expected at least one image")
     return pictures
+
+
+def check_words(name: str, words: Sequence[str], count: int, of: str) -> None:
+    """Raise ValueError unless there is a string for each of `count` things, or none at all."""
+    if len(words) not in {0, count}:
+        raise ValueError(f"{name} is {len(words)} strings; expected one for each of {count} {of}, or none")
+
+
+def lines_of(words: Iterable[str]) -> int:
+    r"""Return of how many lines the longest is.
+
+    >>> lines_of(["a", "b\nc"]), lines_of([])
+    (2, 0)
+    """
+    return max((word.count("\n") + 1 for word in words), default=0)
 
 
 def as_array(values: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from cnnlib.plotting.base import COLOURS, new
-from cnnlib.plotting.images import LINE, WIDTH, as_array, as_pictures, draw, stretched
+from cnnlib.plotting.images import LINE, WIDTH, as_array, as_pictures, check_words, draw, lines_of, stretched
 from cnnlib.visualize import Neighbours, Patches
 
 # Zero is white, so that what says nothing is as light as the paper; the ends are told apart by all, also in grey.
@@ -78,9 +78,8 @@ def attributions(images: Any, maps: Mapping[str, Any], *, titles: Sequence[str] 
     planes = {name: _planes(name, each, pictures) for name, each in maps.items()}
     if not planes:
         raise ValueError("maps is empty; expected at least one attribution")
-    if len(titles) not in {0, len(pictures)}:
-        raise ValueError(f"titles is {len(titles)} strings; expected one for each of {len(pictures)} images, or none")
-    names = LINE * max(name.count("\n") + 1 for name in planes)
+    check_words("titles", titles, len(pictures), "images")
+    names = LINE * lines_of(planes)
     shape, columns, rows = pictures[0].shape[0] / pictures[0].shape[1], len(pictures), 1 + len(planes)
     height = rows * (shape * (WIDTH - names) / columns + 0.06) + 0.75 + (LINE if titles else 0)
     fig, axes = new(columns, rows, width=WIDTH, height=height)
@@ -136,8 +135,7 @@ def neighbours(queries: Any, images: Any, found: Neighbours, *, names: Sequence[
         raise ValueError(f"queries is {len(first)} images; expected {len(numbers)}, as found has")
     if numbers.max() >= len(images):
         raise ValueError(f"images is {len(images)} images; expected those of found, up to number {numbers.max()}")
-    if len(names) not in {0, len(first)}:
-        raise ValueError(f"names is {len(names)} strings; expected one for each of {len(first)} queries, or none")
+    check_words("names", names, len(first), "queries")
     columns, shape = 1 + numbers.shape[1], first[0].shape[0] / first[0].shape[1]
     fig, axes = new(columns, len(first), width=WIDTH, height=len(first) * (shape * WIDTH / columns + LINE))
     for place, (line, query) in enumerate(zip(axes, first, strict=True)):
