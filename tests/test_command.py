@@ -94,7 +94,13 @@ def test_without_options_data_and_optimiser_decide():
 
     cifar = usual("--model", "resnet20", "--data", "cifar10", "--seed", "3")
     assert cifar["out"] == Path("runs/resnet20_cifar10_3")
-    recipe = {"lr": 0.2, "label_smoothing": 0.05, "augment": "reflect-flip", "schedule": "one-cycle", "weight_decay": 5e-4}
+    recipe = {
+        "lr": 0.2,
+        "label_smoothing": 0.05,
+        "augment": "reflect-flip",
+        "schedule": "one-cycle",
+        "weight_decay": 5e-4,
+    }
     assert recipe.items() <= cifar.items()
     assert usual(*DIGITS)["augment"] == "none"
     assert usual("--model", "lenet5", "--data", "mnist")["augment"] == "shift"
