@@ -8,6 +8,7 @@ from written_pages import assert_tables_written
 
 from cnnlib import models, weights
 from cnnlib.models.trace import trace
+from experiments.harness import RESULTS, read
 from tools import networks
 
 
@@ -86,3 +87,11 @@ def test_what_reading_the_test_set_thrice_gave(text):
     assert round((0.9749 - scores[0]) * images) == 6
     assert set(scores[1:]) == {scores[1]}
     assert f"recipe are back at {100 * scores[1]:.2f} %" in text
+
+
+def test_what_the_held_out_images_preferred_for_resnet(text):
+    rows = [row for row in read(RESULTS / "recipes.csv") if row["network"] == "resnet20 cifar10"]
+    right = {row["trial"]: 100 * float(row["validation_accuracy"]) for row in rows}
+    mirrored, black = (right[f"--lr 0.2 --epochs 20{how}"] for how in (" --augment reflect-flip", ""))
+    assert mirrored == max(right.values())
+    assert f"{mirrored:.1f} against {black:.1f} % right after 20 epochs" in text
