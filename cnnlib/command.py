@@ -91,7 +91,7 @@ def with_usual(options: argparse.Namespace) -> argparse.Namespace:
 
     >>> options = with_usual(train_options().parse_args(["--model", "resnet20", "--data", "cifar10", "--lr", "0.1"]))
     >>> options.lr, options.augment, str(options.out)
-    (0.1, 'crop-flip', 'runs/resnet20_cifar10_0')
+    (0.1, 'reflect-flip', 'runs/resnet20_cifar10_0')
     """
     usual = USUAL[options.data] | USUAL_OF_OPTIMISER[options.optimiser]
     usual["out"] = Path("runs", f"{options.model}_{options.data}_{options.seed}")
