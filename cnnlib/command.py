@@ -42,7 +42,7 @@ HELD_OUT_SEED = 0
 USUAL: dict[str, dict[str, Any]] = {  # what suits the networks that are usually trained on a data set, with SGD
     "digits": {"epochs": 40, "batch_size": 32, "lr": 0.05, "label_smoothing": 0.0, "augment": "none"},
     "mnist": {"epochs": 20, "batch_size": 128, "lr": 0.1, "label_smoothing": 0.0, "augment": "shift"},
-    "cifar10": {"epochs": 80, "batch_size": 128, "lr": 0.2, "label_smoothing": 0.05, "augment": "crop-flip"},
+    "cifar10": {"epochs": 100, "batch_size": 128, "lr": 0.2, "label_smoothing": 0.05, "augment": "reflect-flip"},
 }
 USUAL_OF_OPTIMISER = {"sgd": {"weight_decay": 5e-4}, "adamw": {"lr": 0.002, "weight_decay": 0.05}}
 
@@ -100,7 +100,7 @@ def with_usual(options: argparse.Namespace) -> argparse.Namespace:
 
     >>> options = with_usual(train_options().parse_args(["--model", "resnet20", "--data", "cifar10", "--lr", "0.1"]))
     >>> options.lr, options.augment, str(options.out)
-    (0.1, 'crop-flip', 'runs/resnet20_cifar10_0')
+    (0.1, 'reflect-flip', 'runs/resnet20_cifar10_0')
     """
     usual = USUAL[options.data] | USUAL_OF_OPTIMISER[options.optimiser]
     usual["out"] = Path("runs", f"{options.model}_{options.data}_{options.seed}")

@@ -125,7 +125,13 @@ def test_without_options_data_and_optimiser_decide():
 
     cifar = usual("--model", "resnet20", "--data", "cifar10", "--seed", "3")
     assert cifar["out"] == Path("runs/resnet20_cifar10_3")
-    recipe = {"lr": 0.2, "label_smoothing": 0.05, "augment": "crop-flip", "schedule": "one-cycle", "weight_decay": 5e-4}
+    recipe = {
+        "lr": 0.2,
+        "label_smoothing": 0.05,
+        "augment": "reflect-flip",
+        "schedule": "one-cycle",
+        "weight_decay": 5e-4,
+    }
     assert recipe.items() <= cifar.items()
     assert usual(*DIGITS)["augment"] == "none"
     assert usual("--model", "lenet5", "--data", "mnist")["augment"] == "shift"
@@ -137,7 +143,7 @@ def test_without_options_data_and_optimiser_decide():
 
 def test_help_names_every_network_and_what_is_usual(capsys):
     for function, words in (
-        (train_command, ("resnet20", "40 for digits", "crop-flip for")),
+        (train_command, ("resnet20", "40 for digits", "reflect-flip for")),
         (evaluate_command, ("lenet5",)),
     ):
         with pytest.raises(SystemExit) as caught:

@@ -105,3 +105,11 @@ def test_how_the_robust_networks_were_chosen(text):
     assert "--lr 0.05" in recipe
     assert "--optimiser" not in recipe
     assert "preferred three steps and SGD" in text
+
+
+def test_what_the_held_out_images_preferred_for_resnet(text):
+    rows = [row for row in read(RESULTS / "recipes.csv") if row["network"] == "resnet20 cifar10"]
+    right = {row["trial"]: 100 * float(row["validation_accuracy"]) for row in rows}
+    mirrored, black = (right[f"--lr 0.2 --epochs 20{how}"] for how in (" --augment reflect-flip", ""))
+    assert mirrored == max(right.values())
+    assert f"{mirrored:.1f} against {black:.1f} % right after 20 epochs" in text
