@@ -15,8 +15,8 @@ the work, and 500 judge. Trials vary what costs nothing or decides the price:
 Rule: of the digits' trials with at least 95 % right without an attack, and of MNIST's, the most robust is taken;
 `tools.weights` trains it on all images, MNIST's for ten epochs. A first network for MNIST, with AdamW and two steps,
 was trained and measured before its trials were done (85.5 % of the thousand images of `robust_networks`); the rule took
-another, which replaced it. Predictions: growing ε helps; shifts cost a network of 6,090 weights robustness; three steps make
-MNIST's more robust than one by more than the standard error of 500 images, 2 %.
+another, which replaced it. Predictions: growing ε helps; shifts cost a network of 6,090 weights robustness; three
+steps make MNIST's more robust than one by more than the standard error of 500 images, 2 %.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Images made to order: closed forms on linear models, and what all of them keep to."""
 
+import copy
 from functools import partial
 
 import pytest
@@ -255,7 +256,15 @@ def test_bad_input_is_named():
     model, x = Mixed(), colours()
     unit = partial(visualize.maximise_activation, model, "conv", shape=(3, 8, 8), norm=1)
     classes = partial(visualize.class_model, model, shape=(3, 8, 8))
-    style = partial(visualize.style_transfer, model, x, content_layer="conv", style_layers=["conv"])
+    silent = copy.deepcopy(model)
+    nn.init.zeros_(silent.conv.weight)
+    nn.init.zeros_(silent.conv.bias)
+
+    def style(canvas, model=model, **options):
+        return visualize.style_transfer(
+            model, x, canvas, **{"content_layer": "conv", "style_layers": ["conv"]} | options
+        )
+
     for call, error, says in (
         (lambda: unit([(9,)]), ValueError, r"units has \(9,\); expected indices into \(4, 8, 8\)"),
         (lambda: unit([(0, 0, 0, 0)]), ValueError, r"units has \(0, 0, 0, 0\)"),
@@ -278,6 +287,14 @@ def test_bad_input_is_named():
         (lambda: style(colours(1), style_layers="conv"), ValueError, "style_layers is 'conv'; expected a list"),
         (lambda: style(colours(1), style_layers=["out"]), ValueError, r"layer is 'out', which puts out \(1, 4\)"),
         (lambda: style(colours(1), style_weight=-1), ValueError, "style_weight is -1"),
+        (lambda: style(colours(1), model=silent), ValueError, "layer is 'conv', whose answer to image 0 is zero"),
+        (lambda: visualize.invert(silent, x, "conv"), ValueError, "layer is 'conv', whose answer to image 0 is zero"),
+        (lambda: visualize.gram(x[0]), ValueError, r"planes is \(3, 8, 8\); expected \(N, C, H, W\)"),
+        (
+            lambda: classes(torch.tensor([1, 2]), transforms=lambda x, generator: x[:1]),
+            ValueError,
+            "transforms returns 1 views of 2 inputs",
+        ),
     ):
         with pytest.raises(error, match=says):
             call()

@@ -76,11 +76,15 @@ def ascend(
 def _mean_over_views(
     x: torch.Tensor, objective: Objective, transforms: Transforms, generator: torch.Generator | None
 ) -> torch.Tensor:
-    views = transforms(x, draws(generator))
+    return objective(views_of(x, transforms, draws(generator))).view(-1, len(x)).mean(0)
+
+
+def views_of(x: torch.Tensor, transforms: Transforms, generator: torch.Generator) -> torch.Tensor:
+    """Return what `transforms` makes of inputs x (N, …), (K · N, …), or raise ValueError for no such multiple."""
+    views = transforms(x, generator)
     if not len(views) or len(views) % len(x):
         raise ValueError(f"transforms returns {len(views)} views of {len(x)} inputs; expected as many of each")
-    values = objective(views)
-    return values.view(-1, len(x)).mean(0)
+    return views
 
 
 def _check_values(values: torch.Tensor, x: torch.Tensor) -> None:

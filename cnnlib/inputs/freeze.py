@@ -32,9 +32,8 @@ def frozen(model: nn.Module) -> Iterator[None]:
     """
     modules = list(model.modules())
     modes = [(module, module.training) for module in modules]
-    tables = [
-        (table, dict(table)) for module in modules for name in TABLES if (table := vars(module).get(name)) is not None
-    ]
+    tables = [table for module in modules for table in map(vars(module).get, TABLES) if table is not None]
+    entries = [dict(table) if table else {} for table in tables]  # most have none, and a copy of none takes long
     held = [tensor for module in modules for tensor in module._parameters.values() if tensor is not None]
     parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in held]
     buffers = [tensor for module in modules for tensor in module._buffers.values() if tensor is not None]
@@ -49,14 +48,14 @@ def frozen(model: nn.Module) -> Iterator[None]:
         for module, training in modes:
             if module.training != training:
                 module.training = training
-        for table, entries in tables:
-            if table or entries:
+        for table, before in zip(tables, entries, strict=True):
+            if table or before:
                 table.clear()
-                table.update(entries)
+                table.update(before)
         for parameter, required, gradient in parameters:
             parameter.requires_grad_(required)
             if parameter.grad is not gradient:
                 parameter.grad = gradient
         with torch.no_grad():
-            for tensor, before in values:
-                tensor.copy_(before)
+            for tensor, value in values:
+                tensor.copy_(value)

@@ -11,7 +11,7 @@ from cnnlib.checks import number
 from cnnlib.inputs import Ascent, ascend
 from cnnlib.visualize.layers import check, reading
 from cnnlib.visualize.natural import Natural
-from cnnlib.visualize.synthesis import relative_miss
+from cnnlib.visualize.synthesis import relative_miss, some
 
 
 def gram(planes: torch.Tensor) -> torch.Tensor:
@@ -24,6 +24,8 @@ def gram(planes: torch.Tensor) -> torch.Tensor:
     tensor([[[2.5000, 3.0000],
              [3.0000, 4.5000]]])
     """
+    if planes.ndim != 4:
+        raise ValueError(f"planes is {tuple(planes.shape)}; expected (N, C, H, W)")
     flat = planes.flatten(2)
     return flat @ flat.mT / max(1, flat.shape[2])
 
@@ -49,7 +51,7 @@ def style_transfer(
     take images of both sizes; the smaller the style, the finer are its textures.
 
     Raises ValueError for a style of another number of images or channels, style layers that do not put out
-    (N, C, H, W), or none, a negative weight, and as `activations`.
+    (N, C, H, W), or none, layers that answer zero, a negative weight, and as `activations`.
 
     Drawn by `cnnlib.plotting.images.sheet`.
 
@@ -70,8 +72,9 @@ def style_transfer(
         raise ValueError(f"style_weight is {style_weight}; expected a number of at least 0")
     with reading(model, content_layer, *style_layers) as read:
         with torch.no_grad():
-            shown = read(content)[0] if len(content) else content
-            painted = [gram(_planes(*pair)) for pair in zip(read(style)[1:], style_layers, strict=True)]
+            shown = some(read(content)[0], content_layer) if len(content) else content
+            answers = zip(read(style)[1:], style_layers, strict=True)
+            painted = [gram(some(_planes(answer, layer), layer)) for answer, layer in answers]
 
         def objective(x: torch.Tensor) -> torch.Tensor:
             shows, *paints = read(x)

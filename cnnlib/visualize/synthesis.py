@@ -16,7 +16,7 @@ from cnnlib.checks import number
 from cnnlib.evaluate import device_of
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Ascent, ascend, steepest
-from cnnlib.inputs.ascend import Transforms
+from cnnlib.inputs.ascend import Transforms, views_of
 from cnnlib.inputs.draws import draws, normal
 from cnnlib.inputs.threat import lengths
 from cnnlib.inputs.transforms import compose, random_affine, random_noise
@@ -137,7 +137,7 @@ def class_model(
     check_classes("y", y, blank)
 
     def objective(x: torch.Tensor) -> torch.Tensor:
-        views = x if transforms is None else transforms(x, numbers)
+        views = x if transforms is None else views_of(x, transforms, numbers)
         logits = logits_of(read(views)[0], y.repeat(len(views) // len(x))).view(-1, len(x)).mean(0)
         return logits - l2 * (x - GREY).square().sum((1, 2, 3)) - tv * squared_gradient(x)
 
@@ -161,7 +161,7 @@ def invert(
     Mahendran and Vedaldi (2015), section 2, https://arxiv.org/abs/1412.0035: it minimises
     ‖f(z) − f(x)‖² / ‖f(x)‖² + `l2` · ‖z − ½‖² + `tv` · ‖∇z‖², by `Natural` steps from noise around grey, with
     pixels between 0 and 1. They take the sixth power of pixels for the square, and momentum. The history is minus that
-    sum. ValueError for negative weights, images outside 0 to 1, and as `activations`.
+    sum. ValueError for negative weights, images outside 0 to 1, a layer that answers zero, and as `activations`.
 
     Drawn by `cnnlib.plotting.images.table`.
 
@@ -175,13 +175,22 @@ def invert(
     start = (GREY + 0.1 * spread(normal(x, draws(generator)))).clamp(0, 1).expand_as(x)
     with reading(model, layer) as read:
         with torch.no_grad():
-            wanted = read(x)[0] if len(x) else x
+            wanted = some(read(x)[0], layer) if len(x) else x
 
         def objective(z: torch.Tensor) -> torch.Tensor:
             prior = l2 * (z - GREY).square().sum((1, 2, 3)) + tv * squared_gradient(z)
             return -relative_miss(read(z)[0], wanted) - prior
 
         return ascend(start, objective, step_rule=Natural(lr), project=lambda z: z.clamp(0, 1), steps=steps)
+
+
+def some(answer: torch.Tensor, layer: str) -> torch.Tensor:
+    """Return a layer's answer to images, (N, …), or raise ValueError where it is nothing but zeros."""
+    silent = answer.flatten(1).eq(0).all(1)
+    if silent.any():
+        row = int(silent.nonzero()[0])
+        raise ValueError(f"layer is {layer!r}, whose answer to image {row} is zero; expected one to come near to")
+    return answer
 
 
 def relative_miss(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
