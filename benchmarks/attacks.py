@@ -31,8 +31,8 @@ from cnnlib.data import sets, tensors
 from cnnlib.evaluate import unit_floats
 from cnnlib.inputs import Threat
 
-NETWORKS = {"digits": "digits_cnn_digits", "mnist": "lenet5_mnist"}  # by data set
-SIZES = (1, 100)
+NETWORKS = {"digits": "digits_cnn_digits", "mnist": "lenet5_mnist", "cifar10": "resnet20_cifar10"}  # by data set
+SIZES = {"digits": (1, 100), "mnist": (1, 100), "cifar10": (1, 20)}
 FAR = 1e6  # no limit
 Call = Callable[[], object]
 
@@ -124,7 +124,7 @@ def measure(runs: int) -> Iterator[Row]:
     versions = {f"version_{name}": version(name) for name in ("torchattacks", "foolbox")}
     for data, network in NETWORKS.items():
         model = weights.load(network).eval()
-        for size in SIZES:
+        for size in SIZES[data]:
             x, y = right_images(model, data, size)
             torch.manual_seed(0)
             for attack, calls in contests(model, x, y).items():
