@@ -147,7 +147,7 @@ def test_top_patches_read_like_lines_of_text():
     assert (mosaic[:, 6] == 1).all()
     assert (mosaic[7:, 14:] == 1).all()  # there is no sixth
     fig = inside.top_patches(found, -2 * found.crops)
-    assert titles(fig) == ["channel 4", "what excites it there", "channel 7", "what excites it there"]
+    assert titles(fig) == ["channel 4", "led back to pixels", "channel 7", "led back to pixels"]
     half = 0.5 - 0.5 * found.crops[1] / found.crops[1].max()  # one scale for the channel, zero is mid-grey
     np.testing.assert_allclose(shown(fig.axes[3])[0, :6, 2:8], half[0, 0], atol=1e-6)
 
@@ -165,7 +165,7 @@ def test_attributions_are_blue_for_and_vermilion_against():
     np.testing.assert_allclose(drawn[0, 2], 1, atol=0.01)  # the sum of the channels is zero
     np.testing.assert_allclose(shown(sizes)[:, 0, 2], (1 + blue) / 2, atol=0.01)  # the largest is half of the most
     assert [image.get_title(), image.get_ylabel(), signed.get_ylabel()] == ["cat", "image", "signed"]
-    assert [text.get_text() for text in bar.get_xticklabels()] == ["against", "0", "for the class"]
+    assert [text.get_text() for text in bar.get_xticklabels()] == ["negative", "0", "positive"]
     only = inside.attributions(x, {"sizes": np.abs(maps)}, over=True)
     assert [text.get_text() for text in only.axes[-1].get_xticklabels()] == ["0", "most"]
     luminance = (x[0] * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(0)

@@ -2,7 +2,7 @@
 
 Each is computed on the shipped networks, MNIST's and CIFAR-10's test images under ``CNNLIB_DATA``, digits and
 photographs that come along. A picture says in its description what made it: the networks with the checksums of their
-weights, the command, versions, date and seconds. All take 4 minutes of one thread.
+weights, the command, torch's version, the date and seconds. All take two minutes of one thread.
 """
 
 from __future__ import annotations

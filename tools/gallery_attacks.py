@@ -17,6 +17,8 @@ from cnnlib.plotting.images import table
 from cnnlib.visualize import linear_probe
 from experiments.images import first_images
 
+VIEWS = compose(random_affine(), random_light())
+
 
 def seeded() -> torch.Generator:
     """Return a generator with the seed 0."""
@@ -89,9 +91,12 @@ def climbed(network: nn.Module) -> Figure:
 def views(network: nn.Module) -> Figure:
     """Draw images that are to fool from all sides, and as one sees them from three."""
     x, y = first_images("mnist", "test", 5)
-    found = attacks.eot(network, x, y, Threat(inf, 0.2), steps=10).adversarial
-    seen, generator = compose(random_affine(), random_light()), seeded()
-    return table({"image": x, "attacked": found, **{f"view {k}": seen(found, generator) for k in (1, 2, 3)}})
+    made = {
+        "PGD": attacks.pgd(network, x, y, Threat(inf, 0.2), steps=10).adversarial,
+        "EOT": attacks.eot(network, x, y, Threat(inf, 0.2), steps=10).adversarial,
+    }
+    generator = seeded()
+    return table(made | {f"EOT,\nview {k}": VIEWS(made["EOT"], generator) for k in (1, 2, 3)})
 
 
 def printed(network: nn.Module) -> Figure:

@@ -67,9 +67,15 @@ def attributions(network: nn.Module) -> Figure:
 
 
 def inverted(network: nn.Module) -> Figure:
-    """Draw images to which a layer answers as to the first row."""
+    """Draw images to which a layer answers as to the first row, and by how much of its length it misses that answer."""
     x, _ = shown_images()
-    return table({"image": x, **{name: visualize.invert(network, x, layer).x for layer, name in STAGES.items()}})
+    rows = {"image": x}
+    for layer, name in STAGES.items():
+        found = visualize.invert(network, x, layer, steps=800).x
+        answers, wanted = (visualize.activations(network, images, layer).flatten(1) for images in (found, x))
+        miss = ((answers - wanted).norm(dim=1) / wanted.norm(dim=1)).mean()
+        rows[f"{name}\nmiss {100 * miss:.0f} %"] = found
+    return table(rows)
 
 
 def dream(network: nn.Module) -> Figure:
@@ -99,12 +105,13 @@ def nearest_in_features(network: nn.Module) -> Figure:
 
 
 def probes(network: nn.Module) -> Figure:
-    """Draw how well the class can be read off each layer by a line."""
+    """Draw how well a linear classifier, fitted to 500 digits, reads the class off each layer."""
     x, y = first_images("mnist", "test", 1500)
+    layers = {"normalise": "pixels", "network.2": "pooling 1", "network.5": "pooling 2", "network.8": "dense 1"}
     right = {}
-    for layer in ("normalise", "network.2", "network.5", "network.8", "network.10"):
+    for layer, name in {**layers, "network.10": "dense 2"}.items():
         features = visualize.activations(network, x, layer).flatten(1)
-        right[layer] = 100 * visualize.linear_probe(features[:500], y[:500]).accuracy(features[500:], y[500:])
+        right[name] = 100 * visualize.linear_probe(features[:500], y[:500]).accuracy(features[500:], y[500:])
     return by_layer({"linear probe": right}, label="unseen digits told right, %", level=10)
 
 

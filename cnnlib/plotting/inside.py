@@ -41,7 +41,7 @@ def top_patches(patches: Patches, projections: Any = None) -> Figure:
     fig, axes = new(2, rows, width=WIDTH, height=rows * (shape * WIDTH / 2 + LINE + 0.05))
     titles = [f"channel {int(channel)}" for channel in patches.channels]
     if others is not None:
-        titles = [title for each in titles for title in (each, "what excites it there")]
+        titles = [title for each in titles for title in (each, "led back to pixels")]
     for ax in axes.flat:
         ax.axis("off")
     for ax, picture, title in zip(axes.flat, as_pictures("patches", mosaics), titles, strict=False):
@@ -65,7 +65,7 @@ def _mosaic(crops: np.ndarray) -> np.ndarray:
 def attributions(images: Any, maps: Mapping[str, Any], *, titles: Sequence[str] = (), over: bool = False) -> Figure:
     """Draw images (N, C, H, W), and below them a row of their maps (N, 1 or C, H, W) for each named attribution.
 
-    Blue pixels speak for the class, vermilion ones against it, white says nothing. Of the channels of a map its sum is
+    Blue pixels have positive numbers, vermilion ones negative, white says nothing. Of the channels of a map its sum is
     shown, or the largest where none is negative. As attributions have no common unit, each map is divided by the
     magnitude that 99 % of its pixels do not exceed, and cut there. With `over` the image shows faintly through. Raises
     ValueError for maps that do not go with the images, or are not finite.
@@ -105,7 +105,7 @@ def _bar(fig: Figure, axes: Any, low: int) -> None:
         ScalarMappable(Normalize(low, 1), whole), ax=axes, orientation="horizontal", shrink=0.8, aspect=30, pad=0.02
     )
     bar.set_ticks(
-        [-1, 0, 1] if low < 0 else [0, 1], labels=["against", "0", "for the class"] if low < 0 else ["0", "most"]
+        [-1, 0, 1] if low < 0 else [0, 1], labels=["negative", "0", "positive"] if low < 0 else ["0", "most"]
     )
 
 

@@ -54,7 +54,8 @@ def deconvnet(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tenso
     """Return the gradient of which a ReLU passes what is positive, wherever it was on.
 
     Zeiler and Fergus (2014), section 2.1, https://arxiv.org/abs/1311.2901: transposed convolutions, max pooling undone
-    by its switches, and a ReLU on the way back. Errors as in `guided_backprop`.
+    by its switches, and a ReLU on the way back. A network without max pooling has no switches, and its maps depend on
+    the class alone, not on x. Errors as in `guided_backprop`.
 
     Drawn by `cnnlib.plotting.inside.attributions`.
     """
