@@ -98,7 +98,8 @@ def deconvnet_projections(
 
     The images x are those that `patches` was found in. All other units of the layer are set to zero, and the one is
     projected back to the image, through switches and ReLUs: Zeiler and Fergus (2014), section 2.1. In a network without
-    max pooling there are no switches, and the projection tells of the weights alone. Raises ValueError as `deconvnet`, for other images, and for a layer too small to have those units.
+    max pooling there are no switches, and the projection tells of the weights alone. Raises ValueError as `deconvnet`,
+    for other images, and for a layer too small to have those units.
 
     Drawn by `cnnlib.plotting.inside.top_patches`.
     """
