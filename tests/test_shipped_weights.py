@@ -66,12 +66,9 @@ def test_numpy_takes_them_and_gives_the_same_logits(name):
 
 
 UNTIL = pytest.mark.xfail(strict=True, reason="seeds 1 and 2 are not trained yet")
-TRAINING = {"wong_kolter_mnist_robust": pytest.mark.xfail(strict=True, reason="seed 2 is being trained")}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=UNTIL if "resnet" in n else TRAINING.get(n, ())) for n in weights.names()]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=UNTIL if "resnet" in n else ()) for n in weights.names()])
 def test_two_more_seeds_are_reported(name):
     assert weights.provenance(name)["test_accuracy_of_other_seeds"].keys() == {"1", "2"}
 

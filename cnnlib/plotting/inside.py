@@ -104,9 +104,7 @@ def _bar(fig: Figure, axes: Any, low: int) -> None:
     bar = fig.colorbar(
         ScalarMappable(Normalize(low, 1), whole), ax=axes, orientation="horizontal", shrink=0.8, aspect=30, pad=0.02
     )
-    bar.set_ticks(
-        [-1, 0, 1] if low < 0 else [0, 1], labels=["negative", "0", "positive"] if low < 0 else ["0", "most"]
-    )
+    bar.set_ticks([-1, 0, 1] if low < 0 else [0, 1], labels=["negative", "0", "positive"] if low < 0 else ["0", "most"])
 
 
 def _planes(name: str, maps: Any, pictures: Sequence[np.ndarray]) -> np.ndarray:
