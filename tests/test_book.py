@@ -4,6 +4,7 @@ import base64
 import doctest
 import hashlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -61,7 +62,8 @@ def small_book(folder, *, entries=(ENTRY,), metadata=None, body="$a_b$"):
 
 
 def test_a_small_book_is_built(tmp_path, capfd):
-    small_book(tmp_path, metadata={"alt": "Six grey pixels"})
+    of_a_page = ENTRY | {"id": "E3", "section": "claims#what-the-decks-say-and-what-holds"}
+    small_book(tmp_path, entries=[ENTRY, of_a_page], metadata={"alt": "Six grey pixels"})
     status = book.build(tmp_path)
     assert status == 0, capfd.readouterr().err
     chapter = (tmp_path / "_build" / "html" / "notebooks" / "01_tiny.html").read_text("utf-8")
@@ -72,6 +74,7 @@ def test_a_small_book_is_built(tmp_path, capfd):
     ledger = (tmp_path / "_build" / "html" / "claims.html").read_text("utf-8")
     assert "Liang and Newson" in ledger
     assert 'href="notebooks/01_tiny.html#a-section"' in ledger
+    assert 'href="#what-the-decks-say-and-what-holds">Where it is computed' in re.sub("<span.*?>", "", ledger)
 
 
 def test_a_faulty_page_stops_the_build(tmp_path, capfd):

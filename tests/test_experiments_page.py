@@ -7,6 +7,7 @@ import pytest
 from written_pages import assert_picture_drawn, assert_tables_written
 
 from experiments import harness
+from experiments.degradation import least_products
 from experiments.verdicts import over_seeds
 from tools import experiments
 
@@ -63,6 +64,47 @@ def test_only_what_sees_the_object_before_training_finds_it(text):
             before = mean(float(row["effective_field_untrained"]) for row in seeds)
             assert (before >= size) == all(float(row["test_accuracy"]) > 0.95 for row in seeds), (size, depth)
     assert "with every depth whose effective field, before training, was as wide as the object" in text
+
+
+def by_layer(network, when, value):
+    """Return a number of every layer, the mean of the seeds, the first layer first."""
+    found = {}
+    for row in experiments.layers():
+        if (row["depth"], row["epoch"]) == (network, when):
+            found.setdefault(int(row["position"]), []).append(float(row[value]))
+    return [mean(found[position]) for position in sorted(found)]
+
+
+DEEP, SHALLOW, SHORTCUTS = "plain, 44 layers", "plain, 20 layers", "residual, 44 layers"
+START, ONE_EPOCH, END = "before training", "after one epoch", "after 20"
+
+
+def test_gradients_grow_backwards_and_do_not_decide(text):
+    before, after, end = (by_layer(DEEP, when, "product") for when in (START, ONE_EPOCH, END))
+    assert f"{before[0] / before[-2]:.0f} times the last one's" in text
+    assert min(before) == before[-1]  # "the smallest is that of the last layer of all"
+    assert after.index(min(after)) < 44 / 3  # "a hollow in the first third"
+    ratios = [deep / shallow for deep, shallow in zip(least_products(44), least_products(20), strict=True)]
+    assert 0.3 < ratios[1] < 0.37  # "about a third"
+    assert f"{ratios[-1]:.1f}" == "0.6"
+    least = {name: min(by_layer(name, END, "product")) for name in (SHALLOW, "residual, 20 layers", SHORTCUTS)}
+    assert min(least, key=least.get) == SHORTCUTS
+    assert f"{least[SHORTCUTS]:.2f} against the plain one's {min(end):.2f}" in text
+
+
+def test_whose_gradients_agree(text):
+    def lower_half(network, when):
+        alike = by_layer(network, when, "alike")
+        return mean(alike[: len(alike) // 2])
+
+    start, once, end = (
+        [lower_half(name, when) for name in (DEEP, SHORTCUTS, SHALLOW)] for when in (START, ONE_EPOCH, END)
+    )
+    assert "{:.2f} in the lower half, where with shortcuts it is {:.2f}".format(*start) in text
+    assert f"with 20 layers begins at {start[2]:.2f}" in text
+    assert f"an epoch later it is at {once[2]:.2f}, and the deep one at {once[0]:.2f}" in text
+    end.append(lower_half("residual, 20 layers", END))
+    assert f"those of all four lie between {min(end):.2f} and {max(end):.2f}" in text
 
 
 def test_small_kernels_do_with_less(text):

@@ -57,6 +57,14 @@ def depth(row):
     return {"test_accuracy": answers, "effective_field_untrained": field - 1, "effective_field": field}
 
 
+def degradation(row):
+    if "layer" in row:
+        return {"gradient_norm": 0.5, "weight_norm": 0.5}
+    return {
+        "clean_train_loss": {"plain20": 0.3, "plain44": 0.7, "residual44": 0.1}.get(row["network"] + row["depth"], 0.2)
+    }
+
+
 def kernel_sizes(row):
     return {"test_error": {"one 7x7": 0.3, "three 3x3": 0.2}.get(row["block"], 0.4)}
 
@@ -86,15 +94,28 @@ def hybrid(row):
 
 AS_PREDICTED = {
     made.__name__: made
-    for made in (features, dense, depth, kernel_sizes, all_convolutional, normalisation, fine_tuning, hybrid)
+    for made in (
+        features,
+        dense,
+        depth,
+        degradation,
+        kernel_sizes,
+        all_convolutional,
+        normalisation,
+        fine_tuning,
+        hybrid,
+    )
 }
 
 
 @pytest.mark.parametrize("name", experiments.JUDGED)
 def test_results_as_predicted_hold_and_the_opposite_does_not(name, results):
-    rows = read(COMMITTED / f"{name}.csv")
-    write_csv(results / f"{name}.csv", list(rows[0]), [{**row, **AS_PREDICTED[name](row)} for row in rows])
+    files = {file: read(COMMITTED / f"{file}.csv") for file in (name, f"{name}_layers")}
+    for file, rows in files.items():
+        if rows:
+            write_csv(results / f"{file}.csv", list(rows[0]), [{**row, **AS_PREDICTED[name](row)} for row in rows])
     assert {verdict.outcome for verdict in experiments.JUDGED[name]()} == {HOLDS}
+    rows = files[name]
     for row in rows:
         made = AS_PREDICTED[name](row)
         row |= {key: 0.9 - value for key, value in made.items() if not isinstance(value, str)}

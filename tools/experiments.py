@@ -17,6 +17,7 @@ from cnnlib.plotting.base import DPI
 from cnnlib.plotting.seeds import curves
 from experiments import (
     all_convolutional,
+    degradation,
     dense,
     depth,
     features,
@@ -35,7 +36,17 @@ PICTURES = ROOT / "book" / "_static"
 PILLS = {HOLDS: "right", REFUTED: "wrong", UNDECIDED: "unclear"}
 JUDGED: dict[str, Callable[[], list[Verdict]]] = {
     module.__name__.split(".")[-1]: module.verdicts
-    for module in (features, dense, depth, kernel_sizes, all_convolutional, normalisation, fine_tuning, hybrid)
+    for module in (
+        features,
+        dense,
+        depth,
+        degradation,
+        kernel_sizes,
+        all_convolutional,
+        normalisation,
+        fine_tuning,
+        hybrid,
+    )
 }
 NAMES = DATA | hybrid.KINDS | {"hog": "HOG", "sift": "SIFT", "all": "all layers trained"}
 NAMES |= {
@@ -70,15 +81,31 @@ def plain(text: str) -> str:
     return re.sub(r"(\d)x(?=\d)", r"\1 × ", text).replace("macs", "multiply–adds")
 
 
-def panels(rows: Sequence[Row], panel: str, line: str, x: str, y: str) -> Panels:
-    """Return what `curves` draws: fractions in the column `y`, in per cent, by the values of three other columns."""
+def panels(rows: Sequence[Row], panel: str, line: str, x: str, y: str, scale: float = 100) -> Panels:
+    """Return what `curves` draws: `scale` times the column `y`, a fraction in per cent, by three other columns."""
     found: Panels = {}
     for row in rows:
         title, name = (NAMES.get(row.get(key, ""), row.get(key, "")) for key in (panel, line))
         found.setdefault(title, {}).setdefault(plain(name), {}).setdefault(float(row[x]), []).append(
-            100 * float(row[y])
+            scale * float(row[y])
         )
     return found
+
+
+def layers() -> list[Row]:
+    """Return what was measured of each layer for the page on degradation, and where and how it is shown."""
+    return [
+        {
+            **row,
+            "depth": f"{row['network']}, {row['depth']} layers",
+            "place": str((int(row["position"]) + 1) / int(row["depth"])),
+            "epoch": {"0": "before training", "1": "after one epoch"}.get(row["epoch"], f"after {row['epoch']}"),
+            "product": str(float(row["gradient_norm"]) * float(row["weight_norm"])),
+            "alike": str(float(row["norm_of_mean_gradient"]) / float(row["gradient_norm"])),
+        }
+        for row in results("degradation_layers")
+        if row["epoch"] in ("0", "1", "20")
+    ]
 
 
 def drawn() -> Drawn:
@@ -87,15 +114,29 @@ def drawn() -> Drawn:
     objects = [{**row, "object": f"object {row['object']} wide"} for row in results("depth")]
     short = [row for row in results("fine_tuning") if row["steps"] == str(fine_tuning.STEPS)]
 
+    losses = [{**row, "depth": f"{row['depth']} layers"} for row in results("degradation")]
     falling = partial(curves, y="test error, %", x_scale="log", y_scale="log")
     by_images = partial(falling, x="training images", ticks=tuple(dense.EPOCHS))
     fields = [2 * d + 1 for d in depth.DEPTHS]
+    place = "layer, 1 the last"
     return {
         "features": (panels(results("features"), "data", "features", "images", "test_error"), by_images),
         "dense": (panels(in_place, "data", "network", "images", "test_error"), by_images),
         "depth": (
             panels(objects, "", "object", "field", "test_accuracy"),
             partial(curves, x="receptive field, columns", y="right answers, %", ticks=fields),
+        ),
+        "degradation": (
+            panels(losses, "network", "depth", "epoch", "train_loss", scale=1),
+            partial(curves, x="epoch", y="training loss", ticks=(1, 5, 10, 15, 20), share_y=True),
+        ),
+        "degradation_layers": (
+            panels(layers(), "epoch", "depth", "place", "product", scale=1),
+            partial(curves, x=place, y="gradient norm × weight norm", y_scale="log", share_y=True),
+        ),
+        "degradation_alike": (
+            panels(layers(), "epoch", "depth", "place", "alike", scale=1),
+            partial(curves, x=place, y="norm of mean / mean norm", share_y=True),
         ),
         "fine_tuning": (
             panels(short, "trained", "start", "images", "test_error"),

@@ -50,11 +50,6 @@ def curves(
             _line(ax, name, points, *LOOKS[names.index(name)])
         ax.set(xscale=x_scale, yscale=y_scale, xlabel=x)
         ax.set_title(title, loc="left")
-        if y_scale == "log":
-            low, high = ax.get_ylim()
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 6, 8) if high < 50 * low else (1, 3)))
-            ax.yaxis.set_minor_locator(NullLocator())
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         if ticks:
             ax.xaxis.set_major_locator(FixedLocator(list(ticks)))
             ax.xaxis.set_minor_locator(NullLocator())
@@ -63,10 +58,20 @@ def curves(
         low, high = zip(*(ax.get_ylim() for ax in axes[0]), strict=True)
         for ax in axes[0]:
             ax.set_ylim(min(low), max(high))
+    if y_scale == "log":
+        for ax in axes[0]:
+            _label_log(ax)
     axes[0, 0].set_ylabel(y)
     handles = {label: line for ax in axes[0] for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=columns, frameon=False)
     return fig
+
+
+def _label_log(ax: Any) -> None:
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 6, 8) if high < 50 * low else (1, 3)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _line(ax: Any, name: str, points: Mapping[float, Sequence[float]], colour: str, marker: str) -> None:

@@ -33,7 +33,7 @@ def problems(entry: object) -> list[str]:
     if entry.get("verdict") and entry["verdict"] not in VERDICTS:
         found.append(f"{name}: verdict is {entry['verdict']!r}; expected one of {', '.join(VERDICTS)}")
     if isinstance(entry.get("section"), str) and entry["section"].count("#") != 1:
-        found.append(f"{name}: section is {entry['section']!r}; expected NN_name#anchor")
+        found.append(f"{name}: section is {entry['section']!r}; expected NN_name#anchor, or page#anchor")
     for test in entry["tests"] if isinstance(entry.get("tests"), list) else ():
         if not isinstance(test, str) or not test.startswith("tests/") or "::" not in test:
             found.append(f"{name}: test is {test!r}; expected tests/test_x.py::test_y")
@@ -58,7 +58,8 @@ def read_ledger(path: Path) -> list[dict]:
 
 def entry_lines(entry: dict, repository: str, branch: str) -> list[str]:
     """Return one entry as Markdown."""
-    chapter, anchor = entry["section"].split("#")
+    page, anchor = entry["section"].split("#")
+    file = f"../notebooks/{page}.ipynb" if page[:2].isdigit() else f"{page}.md"
     tests = ", ".join(
         f"[`{test.split('::')[-1]}`]({repository}/blob/{branch}/{test.split('::')[0]})" for test in entry["tests"]
     )
@@ -72,7 +73,7 @@ def entry_lines(entry: dict, repository: str, branch: str) -> list[str]:
         "",
         f"**What holds.** {' '.join(entry['holds'].split())}",
         "",
-        f"[Where it is computed](../notebooks/{chapter}.ipynb#{anchor}). Held by {tests}.",
+        f"[Where it is computed]({file}#{anchor}). Held by {tests}.",
         "",
     ]
 
