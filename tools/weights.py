@@ -42,7 +42,7 @@ RECIPES = {
     "lenet5_1998_mnist": "--epochs 20 --batch-size 64 --optimiser adamw --lr 0.005 --weight-decay 0 --augment shift",
     "resnet20_cifar10": "--epochs 100 --lr 0.2 --label-smoothing 0.05 --augment reflect-flip "
     "--precision bfloat16 --channels-last",
-    "coatnet_cifar_cifar10": "--epochs 30 --optimiser adamw --lr 0.002 --weight-decay 0.05 --label-smoothing 0.05 "
+    "coatnet_cifar_cifar10": "--epochs 20 --optimiser adamw --lr 0.004 --weight-decay 0.05 --label-smoothing 0.05 "
     "--augment crop-flip --precision bfloat16 --channels-last",
     "digits_cnn_digits_robust": "--epochs 60 --batch-size 32 --lr 0.05 --augment none "
     "--adversary-eps 0.2 --adversary-steps 5",
