@@ -7,11 +7,11 @@ are held out: 5,000 of MNIST and of CIFAR-10, 287 of the digits (a fifth). Label
 ones and were not searched; neither was the one-cycle schedule. The rates and, for digits, augmentation are tried in
 factors of two around what was guessed. Trainings on CIFAR-10 are of 4 epochs, in place of 20 or more, those on MNIST of
 10, in place of 20: a rate that is best for few epochs need not be best for many, and a longer training forgives, if
-anything, a smaller difference. For the hybrid, whose best rate stood at the end of its range, 0.008 was added; of two
-that are equal within the standard error the smaller is taken. ResNet-20 over-fits in 80 epochs: trials of 20 compare
-what holds it back, more weight decay, edges that are reflected and not black, and cutout. Prediction: the best rate is
-not at the end of its range, and the options of `tools.weights` lie within twice the standard error of the held-out
-accuracy of the best; where not, they change.
+anything, a smaller difference. For the hybrid the best rate stood at the end of its range; 0.008 was added then, and is
+ahead again, by less than the standard error: the smaller of these two is taken. ResNet-20 over-fits in 80 epochs:
+trials of 20 compare what holds it back, more weight decay, edges that are reflected and not black, and cutout.
+Prediction: the best rate is not at the end of its range, and the options of `tools.weights` lie within twice the
+standard error of the held-out accuracy of the best; where not, they change.
 
 CPU time of one thread, in ms an image and step: ResNet-20 2.2, the hybrid 2.2, LeNet-5 0.11 (1998: 0.16); with the
 epochs below 36 + 130 + 20 + 6 + 6 minutes, and seconds for the digits.

@@ -92,20 +92,7 @@ def hybrid(row):
     return {"test_error": {"resnet20": 0.3, "vit": 0.3 + behind}.get(row["network"], 0.2)}
 
 
-AS_PREDICTED = {
-    made.__name__: made
-    for made in (
-        features,
-        dense,
-        depth,
-        degradation,
-        kernel_sizes,
-        all_convolutional,
-        normalisation,
-        fine_tuning,
-        hybrid,
-    )
-}
+AS_PREDICTED = {name: globals()[name] for name in experiments.JUDGED}  # the functions above, by their names
 
 
 @pytest.mark.parametrize("name", experiments.JUDGED)
@@ -121,3 +108,13 @@ def test_results_as_predicted_hold_and_the_opposite_does_not(name, results):
         row |= {key: 0.9 - value for key, value in made.items() if not isinstance(value, str)}
     write_csv(results / f"{name}.csv", list(rows[0]), rows)
     assert REFUTED in {verdict.outcome for verdict in experiments.JUDGED[name]()}
+
+
+def test_a_layer_that_hardly_moves_refutes_that_gradients_do_not_vanish(results):
+    for file in ("degradation", "degradation_layers"):
+        rows = [{**row, **degradation(row)} for row in read(COMMITTED / f"{file}.csv")]
+        for row in rows:
+            if (row["network"], row["depth"], row.get("epoch"), row.get("position")) == ("plain", "44", "5", "7"):
+                row["gradient_norm"] = 0.04
+        write_csv(results / f"{file}.csv", list(rows[0]), rows)
+    assert [verdict.outcome for verdict in experiments.JUDGED["degradation"]()] == [HOLDS, HOLDS, REFUTED]

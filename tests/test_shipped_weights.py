@@ -10,6 +10,7 @@ from cnnlib import nn_numpy, weights
 from cnnlib.attacks import pgd
 from cnnlib.data import sets, tensors
 from cnnlib.evaluate import evaluate, unit_floats
+from experiments.harness import RESULTS, read
 from experiments.robust_networks import NAMES, threat
 from tools.weights import RECIPES, ROBUST, arguments
 
@@ -63,6 +64,18 @@ def test_numpy_takes_them_and_gives_the_same_logits(name):
         theirs = weights.load(name)(torch.from_numpy(x)).numpy()
     mean, std = (np.array(made[key], np.float32).reshape(-1, 1, 1) for key in ("mean", "std"))
     np.testing.assert_allclose(ours.forward((x - mean) / std), theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("model", ["resnet20", "coatnet_cifar"])
+def test_no_rate_did_better_on_held_out_images_than_by_chance(model):
+    rows = [
+        row for row in read(RESULTS / "recipes.csv") if row["network"] == f"{model} cifar10" and row["epochs"] == "4"
+    ]
+    right = {row["trial"]: float(row["validation_accuracy"]) for row in rows}
+    best = max(right.values())
+    (taken,) = (right[trial] for trial in right if f"{trial} " in RECIPES[f"{model}_cifar10"])
+    assert len(right) == 4
+    assert taken > best - 2 * (best * (1 - best) / 5000) ** 0.5
 
 
 UNTIL = pytest.mark.xfail(strict=True, reason="seeds 1 and 2 are not trained yet")

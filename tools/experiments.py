@@ -82,7 +82,7 @@ def plain(text: str) -> str:
 
 
 def panels(rows: Sequence[Row], panel: str, line: str, x: str, y: str, scale: float = 100) -> Panels:
-    """Return what `curves` draws: `scale` times the column `y`, a fraction in per cent, by three other columns."""
+    """Return what `curves` draws: `scale` times the column `y`, as a rule a fraction, by three other columns."""
     found: Panels = {}
     for row in rows:
         title, name = (NAMES.get(row.get(key, ""), row.get(key, "")) for key in (panel, line))
