@@ -41,14 +41,19 @@ SETTINGS: list[Row] = [
 ]
 
 
+def to_learn(count: int) -> sets.DataSet:
+    """Return shapes to train on, and none to test on."""
+    images, labels, _, _ = shapes(count, seed=1)
+    pixels = unit_floats(torch.from_numpy(images))
+    mean, std = (tuple(of.tolist()) for of in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))))
+    return sets.DataSet((images, labels), (images[:0], labels[:0]), mean, std)
+
+
 @lru_cache(maxsize=2)
 def located(which: str, seed: int) -> nn.Module:
     """Return the network for shapes, trained or not; both of a seed are kept for the next method."""
-    images, labels, _, _ = shapes(TRAIN_SHAPES, seed=1)
-    pixels = unit_floats(torch.from_numpy(images))
-    mean, std = (tuple(of.tolist()) for of in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))))
-    data = sets.DataSet((images, labels), (images[:0], labels[:0]), mean, std)
-    layers = network(images.shape[1:], seed)
+    data = to_learn(TRAIN_SHAPES)
+    layers = network(data.train[0].shape[1:], seed)
     if which == "untrained":
         return on_images(layers, data, "").eval()
     model, _ = fit(layers, data, seed=seed, epochs=12, lr=0.05, batch_size=64)
