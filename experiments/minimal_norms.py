@@ -30,7 +30,7 @@ Each is refuted by a number outside. 100 images and one network of each kind: a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from math import inf
 from pathlib import Path
@@ -47,10 +47,11 @@ from cnnlib.inputs import Nearest, Result, Threat, ascend, attack_on, cross_entr
 from cnnlib.models.mlp import mlp
 from experiments import harness
 from experiments.harness import Row, first, fit, run_missing
-from experiments.verdicts import Verdict, all_of, holds_if
+from experiments.verdicts import Verdict, holds_if
 
 NETWORKS = {"linear": "softmax regression", "lenet5_mnist": "LeNet-5", "resnet20_cifar10": "ResNet-20"}
 IMAGES = {"linear": 100, "lenet5_mnist": 100, "resnet20_cifar10": 50}
+DEEP = ("lenet5_mnist", "resnet20_cifar10")
 ROUNDS, FAR = 9, 1e6
 Attack = Callable[..., Result]
 
@@ -164,27 +165,33 @@ def sizes(network: str, attack: str, norm: str = "2") -> list[float]:
     return [float(size) for size in row(network, attack, norm)["sizes"].split()]
 
 
+def median_size(network: str, attack: str, norm: str = "2") -> float:
+    """Return the median distance."""
+    return median(sizes(network, attack, norm))
+
+
+def times(attack: str, networks: Iterable[str] = DEEP) -> list[float]:
+    """Return how many times as far as Carlini and Wagner's an attack ends on each network."""
+    return [median_size(network, attack) / median_size(network, "Carlini–Wagner") for network in networks]
+
+
+def told(texts: Iterable[str], networks: Iterable[str] = DEEP) -> str:
+    """Return what there is to say of each network."""
+    return "; ".join(f"{NETWORKS[network]} {text}" for network, text in zip(networks, texts, strict=True))
+
+
 def verdicts() -> list[Verdict]:
     """Judge the predictions by the medians."""
-    deep = ("lenet5_mnist", "resnet20_cifar10")
-
-    def far(network: str, attack: str, norm: str = "2") -> float:
-        return median(sizes(network, attack, norm))
-
-    def told(texts: list[str]) -> str:
-        return "; ".join(f"{NETWORKS[network]} {text}" for network, text in zip(deep, texts, strict=True))
-
-    true, wagner = sizes("linear", "closed form"), {name: far(name, "Carlini–Wagner") for name in NETWORKS}
+    true = sizes("linear", "closed form")
     excess = {
         name: median(found / least for found, least in zip(sizes("linear", name), true, strict=True)) - 1
         for name in ("Carlini–Wagner", "L-BFGS", "DeepFool")
     }
-    deepfools, steps = ([far(name, attack) for name in deep] for attack in ("DeepFool", "FGSM"))
-    first_attack = [far(name, "L-BFGS") / wagner[name] for name in deep]
-    jumps, walks = ([far(name, attack) / wagner[name] for name in deep] for attack in ("HopSkipJump", "boundary"))
-    noise = {name: far(name, "random") / wagner[name] for name in NETWORKS}
-    kept = [float(row(name, "Carlini–Wagner")["survived_rounding"]) for name in deep]
-    levels = 255 * far("resnet20_cifar10", "PGD", "inf")
+    orders = [[median_size(network, attack) for attack in ("Carlini–Wagner", "DeepFool", "FGSM")] for network in DEEP]
+    first_attack, jumps, walks = map(times, ("L-BFGS", "HopSkipJump", "boundary"))
+    noise = times("random", NETWORKS)
+    kept = [float(row(network, "Carlini–Wagner")["survived_rounding"]) for network in DEEP]
+    levels = 255 * median_size("resnet20_cifar10", "PGD", "inf")
     return [
         Verdict(
             "where the answer is known, Carlini–Wagner and L-BFGS are within 5 % of it, DeepFool is not",
@@ -193,28 +200,28 @@ def verdicts() -> list[Verdict]:
         ),
         Verdict(
             "in the norm 2: Carlini–Wagner, then DeepFool, then FGSM",
-            all_of(holds_if(wagner[name] < d < s) for name, d, s in zip(deep, deepfools, steps, strict=True)),
-            told([f"{wagner[name]:.2f}, {d:.2f}, {s:.2f}" for name, d, s in zip(deep, deepfools, steps, strict=True)]),
+            holds_if(all(least < middle < most for least, middle, most in orders)),
+            told(", ".join(f"{size:.2f}" for size in order) for order in orders),
         ),
         Verdict(
             "L-BFGS is within 10 % of Carlini–Wagner",
             holds_if(all(abs(ratio - 1) <= 0.1 for ratio in first_attack)),
-            told([f"{ratio:.2f} times as far" for ratio in first_attack]),
+            told(f"{ratio:.2f} times as far" for ratio in first_attack),
         ),
         Verdict(
             "seeing only classes: HopSkipJump at least 1.3 times as far, the boundary attack farther",
             holds_if(all(1.3 <= jump < walk for jump, walk in zip(jumps, walks, strict=True))),
-            told([f"{jump:.1f} and {walk:.1f} times" for jump, walk in zip(jumps, walks, strict=True)]),
+            told(f"{jump:.1f} and {walk:.1f} times" for jump, walk in zip(jumps, walks, strict=True)),
         ),
         Verdict(
             "control: a random direction is at least 5 times as far",
-            holds_if(min(noise.values()) >= 5),
-            ", ".join(f"{NETWORKS[name]} {ratio:.0f} times" for name, ratio in noise.items()),
+            holds_if(min(noise) >= 5),
+            told((f"{ratio:.0f} times" for ratio in noise), NETWORKS),
         ),
         Verdict(
             "rounding spoils more than half on ResNet-20, less than half on LeNet-5",
             holds_if(kept[1] < 0.5 < kept[0]),
-            told([f"{100 * (1 - share):.0f} %" for share in kept]),
+            told(f"{100 * (1 - share):.0f} %" for share in kept),
         ),
         Verdict(
             "ResNet-20's nearest mistakes are within two grey levels", holds_if(levels < 2), f"{levels:.2f} levels"

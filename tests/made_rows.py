@@ -60,6 +60,11 @@ def attribution_randomised(row, wrong):
     return {"halfway": 0.8 if stays != wrong else 0.2, "at_the_end": 0.4 if alike else 0.1}
 
 
+def attribution_labels(row, wrong):
+    kept = 1.3 if wrong else {"guided backprop": 0.8}.get(row["method"], 0.3)
+    return {"alike": 0.5 if row["labels"] == "theirs" else 0.5 * kept, "known": 1}
+
+
 def attribution_located(row, wrong):
     trained = row["network"] == "trained"
     before, gain = (0.4, -0.1) if wrong else (0.5, 0.2)
@@ -85,6 +90,7 @@ MADE = {
         patch,
         physical,
         attribution_randomised,
+        attribution_labels,
         attribution_located,
         landscapes,
     )

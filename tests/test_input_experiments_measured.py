@@ -12,6 +12,7 @@ from cnnlib import weights
 from cnnlib.data import sets
 from cnnlib.inputs import Threat
 from experiments import (
+    attribution_labels,
     attribution_located,
     attribution_randomised,
     certified,
@@ -145,6 +146,41 @@ def test_randomised_rows_have_a_correlation_for_every_layer(small, monkeypatch):
     by_layer = row["by_layer"].split()
     assert len(by_layer) == 2  # convolution and linear layer
     assert (row["halfway"], row["at_the_end"]) == tuple(by_layer)
+
+
+def test_shuffled_labels_are_those_of_the_same_images(monkeypatch):
+    told = {}
+    monkeypatch.setattr(attribution_labels, "TRAIN_SHAPES", 64)
+    monkeypatch.setattr(attribution_labels, "EPOCHS", 1)
+
+    def fit(network, data, *, seed, **_):
+        told[len(told)] = data.train
+        return network, None
+
+    monkeypatch.setattr(attribution_labels, "fit", fit)
+    for labels in ("theirs", "shuffled"):
+        attribution_labels.learned.__wrapped__(labels, 0)
+    assert np.array_equal(told[0][0], told[1][0])
+    assert not np.array_equal(told[0][1], told[1][1])
+    assert np.array_equal(np.bincount(told[0][1]), np.bincount(told[1][1]))
+
+
+@pytest.mark.parametrize(("labels", "alike"), [("theirs", 1.0), ("shuffled", -1.0)])
+def test_maps_are_compared_with_those_of_the_next_seed(labels, alike, monkeypatch):
+    asked = []
+
+    def learned(which, seed):
+        asked.append((which, seed))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
+        model.upright = which == "theirs"
+        return model, 0.75
+
+    monkeypatch.setattr(attribution_labels, "learned", learned)
+    monkeypatch.setattr(attribution_labels, "method_of", lambda *_: lambda model, x, y: x if model.upright else 1 - x)
+    (row,) = attribution_labels.measure({"labels": labels, "method": "saliency", "seed": 2}, None)
+    assert asked == [("theirs", 2), (labels, 0)]
+    assert float(row["alike"]) == pytest.approx(alike)
+    assert row["known"] == "0.7500"
 
 
 @pytest.mark.parametrize(("method", "expected"), [("of the object", 1.0), ("nothing", None), ("everywhere", None)])

@@ -13,6 +13,7 @@ from cnnlib.plotting import landscapes as drawing
 from cnnlib.plotting.images import table
 from cnnlib.plotting.seeds import curves
 from experiments import (
+    attribution_labels,
     attribution_located,
     attribution_randomised,
     certified,
@@ -33,6 +34,7 @@ FINDINGS = (
     physical,
     certified,
     attribution_randomised,
+    attribution_labels,
     attribution_located,
     landscapes,
 )
