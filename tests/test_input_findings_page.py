@@ -59,6 +59,31 @@ def test_what_maps_notice_of_random_layers(text):
     assert "keep {:.2f} with every layer random, where saliency keeps {:.2f}".format(*end) in text
 
 
+def test_what_maps_notice_of_shuffled_labels(text):
+    def alike(method, labels):
+        return mean(over_seeds("attribution_labels", {"method": method, "labels": labels}, "alike"))
+
+    def right(labels):
+        found = over_seeds("attribution_labels", {"method": "saliency", "labels": labels}, "right")
+        return min(found), max(found)
+
+    assert "has {:.0f} to {:.0f} % right, where a guess".format(*(100 * share for share in right("shuffled"))) in text
+    assert "true labels has {:.0f} to {:.0f} % right".format(*(100 * share for share in right("theirs"))) in text
+    assert min(over_seeds("attribution_labels", {"method": "saliency", "labels": "shuffled"}, "known")) == 1
+    guided = [alike("guided backprop", labels) for labels in ("shuffled", "theirs")]
+    assert f"guided backprop correlate by {guided[0]:.2f} with those of a network that knows nothing" in text
+    assert f"Two networks that agree have {guided[1]:.2f}" in text
+    kept = {method: alike(method, "shuffled") / alike(method, "theirs") for method in attribution_randomised.METHODS}
+    assert sorted(kept.values())[1] >= 0.75  # "five keep three quarters or more"
+    assert min(kept, key=kept.get) == "occlusion"
+    assert 0.28 < kept["occlusion"] < 0.38  # "about a third"
+    assert f"Integrated gradients have {alike('integrated gradients', 'none'):.2f} then" in text
+    cam = [alike("Grad-CAM", labels) for labels in ("none", "shuffled")]
+    assert "Grad-CAM has {:.2f}, and {:.2f} after learning by heart".format(*cam) in text
+    saliency = [alike("saliency", labels) for labels in ("none", "shuffled", "theirs")]
+    assert "Saliency lies between, {:.2f}, {:.2f} and {:.2f}".format(*saliency) in text
+
+
 def test_what_arrives_behind_the_printer(text):
     def of(attack, column):
         return average("physical", column, attack=attack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,18 @@ def on_objects() -> str:
     return markdown(("method", "untrained, %", "trained, %"), lines)
 
 
+def of_two_networks() -> str:
+    """Return the table of how alike maps of two networks are, by what the second has learned: means and ranges."""
+    lines = []
+    for method in attribution_randomised.METHODS:
+        found = [
+            over_seeds("attribution_labels", {"labels": labels, "method": method}, "alike")
+            for labels in attribution_labels.LABELS
+        ]
+        lines.append((method, *(f"{mean(of):.2f} ({min(of):.2f}–{max(of):.2f})" for of in found)))
+    return markdown(("method", "the labels", "shuffled labels", "nothing"), lines)
+
+
 def by_radius() -> Panels:
     """Return, for each data set and σ, the share of images certified for more than a radius, of each seed, in %."""
     return {
@@ -168,7 +181,10 @@ PICTURES: dict[str, tuple[Callable[[], Any], Callable[..., Figure]]] = {  # what
 
 def contents() -> dict[str, str]:
     """Return the tables by the marks between which they stand on the page."""
-    return {f"{name}_table": over_draws(name) for name in TABLES} | {"attribution_located_table": on_objects()}
+    return {f"{name}_table": over_draws(name) for name in TABLES} | {
+        "attribution_labels_table": of_two_networks(),
+        "attribution_located_table": on_objects(),
+    }
 
 
 def drawn() -> Drawn:
