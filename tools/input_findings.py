@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from statistics import mean
 from typing import Any
 
@@ -19,12 +20,14 @@ from experiments import (
     attribution_randomised,
     certified,
     few_pixels,
+    harness,
     landscapes,
     patch,
     physical,
     universal,
 )
 from experiments.verdicts import DATA, over_seeds, percent
+from tools.book import ROOT
 from tools.experiments import Drawn, Panels, results
 from tools.tables import markdown
 
@@ -106,7 +109,20 @@ def of_two_networks() -> str:
             for labels in attribution_labels.LABELS
         ]
         lines.append((method, *(f"{mean(of):.2f} ({min(of):.2f}–{max(of):.2f})" for of in found)))
-    return markdown(("method", "the labels", "shuffled labels", "nothing"), lines)
+    return markdown(("method", "the labels", "shuffled labels", "nothing, as drawn"), lines)
+
+
+def beside_libraries() -> str:
+    """Return the table of each attack's time beside the faster of two libraries, theirs over ours, by batch."""
+    found: dict[str, dict[str, str]] = {}
+    for row in harness.read(ROOT / "benchmarks" / "results" / "attacks.csv"):
+        batch = f"{NAMES[row['data']]}, {row['batch']}"
+        attack = row["attack"].replace("Linf", "norm ∞").replace("L2", "norm 2")
+        found.setdefault(attack, {})[batch] = min(
+            (row["torchattacks"], row["foolbox"]), key=lambda of: float(of or inf)
+        )
+    batches = list(dict.fromkeys(batch for of in found.values() for batch in of))
+    return markdown(("attack", *batches), [(name, *(of[batch] for batch in batches)) for name, of in found.items()])
 
 
 def by_radius() -> Panels:
@@ -184,6 +200,7 @@ def contents() -> dict[str, str]:
     return {f"{name}_table": over_draws(name) for name in TABLES} | {
         "attribution_labels_table": of_two_networks(),
         "attribution_located_table": on_objects(),
+        "attacks_speed": beside_libraries(),
     }
 
 
