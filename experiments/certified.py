@@ -15,7 +15,8 @@ attacked within a radius of σ, in L2: by PGD on the mean probability of 8 noisy
 direction. An image withstands where it has a certificate of the right class and, moved, the most of 300 votes; one that
 does not although it was certified for a radius of σ contradicts its certificate. About 4 minutes of one thread. (In a
 first run, stopped after 11 settings on the digits, an image was lost only where 100 votes were clear for another class;
-nearly none were, so the test was made stricter. The predictions are those of before.)
+nearly none were, so the test was made stricter. In a second, complete one the attack left images alone that its first
+noisy question got wrong. The predictions are those of before.)
 
 Predictions. (1) Networks that were trained with the noise certify more images at a radius of σ than plain ones, for
 each data set and σ. (2) Larger σ buys radius with accuracy: of those trained with noise, 0.12 certifies more images at
@@ -36,10 +37,10 @@ from statistics import NormalDist, mean
 import torch
 from torch import nn
 
-from cnnlib.attacks import pgd
+from cnnlib.attacks.gradient import usual_step
 from cnnlib.data import sets
 from cnnlib.defend.smoothing import certify, noisy, predict
-from cnnlib.inputs import Threat
+from cnnlib.inputs import Threat, ascend, cross_entropy, steepest
 from cnnlib.inputs.draws import normal
 from cnnlib.inputs.threat import lengths
 from cnnlib.models import digits_cnn, lenet5
@@ -58,7 +59,7 @@ from experiments.verdicts import (
     share,
 )
 
-SIGMAS, IMAGES, VOTES, ALPHA = (0.12, 0.25, 0.5), 80, 1000, 0.001
+SIGMAS, IMAGES, VOTES, ALPHA, STEPS = (0.12, 0.25, 0.5), 80, 1000, 0.001, 20
 CEILING = NormalDist().inv_cdf(ALPHA ** (1 / VOTES))  # in units of σ
 TRAINED = {"digits": (digits_cnn, 1438, 40, 32), "mnist": (lenet5, 4000, 8, 64)}  # network, images, epochs, batch
 LEARNED = 2.0  # a training loss below that: guessing has 2.3
@@ -106,6 +107,19 @@ def network(data: str, noise: float, seed: int) -> nn.Module:
     return model.eval()
 
 
+def climbed(votes: Smoothed, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return what PGD makes of every image; `attacks.pgd` would leave those alone that one noisy vote has wrong."""
+    reach = Threat(2, votes.sigma)
+    found = ascend(
+        x,
+        lambda z: cross_entropy(votes(z), y, None),
+        step_rule=steepest(2, usual_step(x, reach, STEPS)),
+        project=reach.around(x),
+        steps=STEPS,
+    )
+    return found.x
+
+
 def measure(setting: Row, folder: Path) -> list[Row]:
     """Certify the images, move them by σ, and return the row."""
     data, sigma = setting["data"], setting["sigma"]
@@ -116,7 +130,7 @@ def measure(setting: Row, folder: Path) -> list[Row]:
     right, proved = found.classes == y, (found.classes == y) & (found.radius >= sigma)
     direction = normal(x, generator)
     moved = {
-        "attack": pgd(Smoothed(model, sigma, generator), x, y, Threat(2, sigma), steps=20).adversarial,
+        "attack": climbed(Smoothed(model, sigma, generator), x, y),
         "direction": (x + sigma * direction / lengths(direction)).clamp(0, 1),
     }
     row: Row = {"accuracy": _share(model(x).argmax(1) == y), "certified": _share(proved)}

@@ -36,7 +36,8 @@ from torch import nn
 
 from cnnlib import weights
 from cnnlib.attacks import carlini_wagner, eot, fgsm, pgd, printed, random_signs
-from cnnlib.inputs import Threat, frozen
+from cnnlib.attacks.printed import views_that_fool
+from cnnlib.inputs import Threat
 from cnnlib.inputs.transforms import Transform, compose, random_affine, random_light, views
 from experiments.harness import Row, run_missing
 from experiments.images import first_images
@@ -94,9 +95,8 @@ SETTINGS: list[Row] = [{"attack": attack, "seed": seed} for seed in (0, 1, 2) fo
 
 def right_in_views(model: nn.Module, images: torch.Tensor, y: torch.Tensor, channel: str, seed: int) -> torch.Tensor:
     """Return in which views the images are classified rightly, (COUNT, N) of bool: the same views for the same seed."""
-    generator = torch.Generator().manual_seed(100 + seed)
-    with frozen(model), torch.no_grad():
-        return torch.stack([model(CHANNELS[channel](images, generator)).argmax(1) == y for _ in range(COUNT)])
+    numbers = torch.Generator().manual_seed(100 + seed)
+    return ~views_that_fool(model, images, y, CHANNELS[channel], generator=numbers, count=COUNT)
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ long as its shipped weights, and without their augmentation. It learns from the 
 PGD of 7 steps finds within ε (Madry et al., 2018, https://arxiv.org/abs/1706.06083); from one step from a random start
 (Wong et al., 2020, https://arxiv.org/abs/2001.03994); and, as the control, from images with uniform noise within ε and
 no attack. ε is 0.05, 0.1, 0.2 or 0.3 in the norm ∞, and grows during the first half of the training. All 359 test
-images judge, as they are and after `attacks.ensemble` (APGD of 20 steps, towards 3 targets, Square with 200 queries) at
+images judge, as they are and after `attacks.ensemble` (APGD of 30 steps, towards 3 targets, Square with 300 queries) at
 ε 0.1 and at the ε of the training. One step can be fooled by a network that bends its surface just there ("catastrophic
 overfitting", Wong et al., section 5): so FGSM attacks as well, at the ε of the training. Time is that of the processor.
 

@@ -1,5 +1,6 @@
 """Every attack, with what it is allowed and what it must reach: the tests of all attacks go through this table."""
 
+import copy
 from math import inf
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ class Case(NamedTuple):
         return getattr(attacks, self.attack)
 
     def run(self, model, x, y, **options):
+        if self.attack == "transfer":
+            options.setdefault("surrogate", copy.deepcopy(model))
         return self.function(model, x, y, self.threat, **{**self.options, **options})
 
 
@@ -56,6 +59,7 @@ CASES = {
     "lbfgs": Case("lbfgs", Threat(2, 1.0), {"steps": 10, "rounds": 4}, 0.9),
     "boundary": Case("boundary", Threat(2, 1.5), {"queries": 150}, 0.7),
     "hop skip jump": Case("hop_skip_jump", Threat(2, 1.5), {"queries": 200}, 0.7),
+    "transfer": Case("transfer", Threat(inf, 0.2), {"attack": attacks.fgsm}, 0.7),
     "hop skip jump, inf": Case("hop_skip_jump", Threat(inf, 0.3), {"queries": 200}, 0.6),
 }
 

@@ -1,5 +1,6 @@
 """What every attack keeps to, whatever it does."""
 
+import inspect
 import random
 
 import numpy as np
@@ -44,6 +45,7 @@ def test_it_fools_within_what_is_allowed(name, model, data):
     assert 0 <= found.adversarial.min() <= found.adversarial.max() <= 1
     attacked = model(x).argmax(1) == y
     assert (found.attacked == attacked).all()
+    assert found.history.shape[1:] == (attacked.sum(),)
     assert found.success[attacked].double().mean() >= case.fools  # doing nothing fools none
     with torch.no_grad():
         for images, predictions, success in (
@@ -97,9 +99,10 @@ def test_a_row_of_a_batch_is_what_the_image_alone_becomes(name, model, data):
 
 @every_case
 def test_queries_are_counted(name, model, data):
+    other = {"surrogate": victim()} if name == "transfer" else {}  # whose questions do not count
     asked, handle = [], model.register_forward_hook(lambda module, inputs, output: asked.append(len(output)))
     x, y = data
-    found = CASES[name].run(model, x, y, generator=seeded())
+    found = CASES[name].run(model, x, y, generator=seeded(), **other)
     handle.remove()
     assert found.queries.sum() == sum(asked)
     assert (found.queries > 0).all()
@@ -117,7 +120,7 @@ def test_the_model_is_identical_afterwards(name):
 def test_the_model_is_identical_where_something_was_raised_midway(name):
     (x, y), model = colours(), Breaks()
     before = state(model)
-    if name.startswith("fgsm"):
+    if name in ("fgsm", "fgsm, 2", "transfer"):
         model.asked = 1
     with pytest.raises(OverflowError, match="midway"):
         CASES[name].run(model, x, y, generator=seeded())
@@ -136,10 +139,22 @@ def test_an_empty_batch_is_allowed(name, model, data):
 @every_case
 def test_a_threat_of_nothing_does_nothing(name, model, data):
     case, (x, y) = CASES[name], data
-    nothing = Threat(case.threat.norm, 0)
-    found = case.function(model, x, y, nothing, generator=seeded(), **case.options)
+    found = case._replace(threat=Threat(case.threat.norm, 0)).run(model, x, y, generator=seeded())
     assert torch.equal(found.adversarial, x)
     assert not found.success.any()
+
+
+@every_case
+def test_a_budget_of_nothing_does_nothing(name, model, data):
+    case, (x, y) = CASES[name], data
+    taken = inspect.signature(case.function).parameters
+    budget = {limit: 0 for limit in ("steps", "rounds", "queries") if limit in taken}
+    found = case.run(model, x, y, generator=seeded(), **budget)
+    if budget:
+        assert torch.equal(found.adversarial, x)
+        assert not found.success.any()
+    else:
+        assert case.attack in ("fgsm", "transfer")
 
 
 BAD = {
@@ -192,6 +207,36 @@ def test_a_model_that_cannot_be_attacked_is_named(name, model, data):
     with pytest.raises(ValueError, match=r"model has parameters of torch.float32; expected torch.float64, as x has"):
         case.run(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), x, y)
     with pytest.raises(TypeError, match=r"threat is 0.1; expected a Threat"):
-        case.function(model, x, y, 0.1)
+        case._replace(threat=0.1).run(model, x, y)
     with pytest.raises(TypeError, match=r"generator is 3; expected a torch.Generator"):
         case.run(model, x, y, generator=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("pgd", {"step_size": 0}, "step_size is 0; expected a positive number"),
+        ("pgd", {"step_size": float("nan")}, "step_size is nan; expected a finite number"),
+        ("pgd", {"steps": -1}, "steps is -1; expected an integer of at least 0"),
+        ("square", {"share": "0.8"}, "share is '0.8'; expected a"),
+    ],
+)
+def test_bad_options_are_named(name, options, says, model, data):
+    with pytest.raises((TypeError, ValueError), match=says):
+        CASES[name].run(model, *data, **options)
+
+
+def test_a_surrogate_is_as_it_was_too(data):
+    (x, y), surrogate = colours(), Mixed()
+    before = state(surrogate)
+    CASES["transfer"].run(Mixed(), x, y, surrogate=surrogate)
+    assert state(surrogate) == before
+
+
+def test_the_history_of_a_transfer_is_blank_where_the_surrogate_is_wrong(model, data):
+    x, y = data
+    wrong = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double()
+    found = CASES["transfer"].run(model, x, y, surrogate=wrong)
+    with torch.no_grad():
+        right = wrong(x).argmax(1) == y
+    assert torch.equal(found.history.isnan()[0], ~right[found.attacked])

@@ -163,6 +163,8 @@ def test_on_a_linear_model_it_is_the_sign_of_the_weights():
 def test_it_fools_on_images_that_it_has_not_seen(model):
     x, y = digits(359)
     found = attacks.universal(model, x[:200], y[:200], THREAT, steps=40)
+    with pytest.raises(ValueError, match="threat has the norm 0; expected 2 or inf for random signs"):
+        attacks.random_signs(x, Threat(0, 3))
     chance = attacks.random_signs(x, THREAT, generator=seeded())
     unseen = found.on(model, x[200:], y[200:])
     assert unseen.linf.max() <= 0.2 + 1e-6

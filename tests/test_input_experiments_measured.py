@@ -87,6 +87,16 @@ def test_smoothed_answers_with_mean_probabilities():
     assert many(half).exp().flatten().tolist() == pytest.approx([0.5, 0.5], abs=0.02)
 
 
+def test_every_image_is_attacked_also_what_the_first_votes_have_wrong():
+    model = linear([8.0, 0.0, 0.0, 0.0], -4.0)
+    x, y = torch.rand(6, 1, 2, 2) / 2, torch.tensor([0, 1, 0, 1, 0, 1])  # all of class 0
+    moved = certified.climbed(certified.Smoothed(model, 0.25, torch.Generator().manual_seed(0)), x, y)
+    change = (moved - x)[:, 0, 0, 0]
+    assert ((change > 0) == (y == 0)).all()
+    assert (change != 0).all()
+    assert (moved - x).flatten(1).norm(dim=1).max() <= 0.25 + 1e-6
+
+
 def test_no_radius_is_above_the_ceiling(monkeypatch):
     monkeypatch.setattr(certified, "IMAGES", 6)
     monkeypatch.setattr(certified, "network", lambda data, noise, seed: weights.load("digits_cnn_digits"))

@@ -30,6 +30,49 @@ def test_an_objective_that_cannot_be_climbed_is_named():
         climb(lambda x: x.flatten(1).sum(1) / (x.flatten(1).sum(1) < 1))
 
 
+def test_views_are_drawn_anew_at_every_step_also_without_a_generator():
+    drawn = []
+
+    def shifted(x, generator):
+        drawn.append(torch.rand(1, generator=generator))
+        return torch.cat([x, x + drawn[-1]])
+
+    found = ascend(
+        torch.zeros(2, 1, 1, 2),
+        lambda x: x.sum((1, 2, 3)),
+        step_rule=lambda x, gradient, values: x,
+        project=lambda x: x,
+        transforms=shifted,
+        steps=3,
+    )
+    assert len({draw.item() for draw in drawn}) == 3
+    torch.testing.assert_close(found.history, torch.cat(drawn)[:, None].expand(3, 2))  # the mean of 0 and 2 draws
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "says"),
+    [
+        ((1, 0.1), ValueError, "norm is 1; expected 0, 2 or math.inf"),
+        ((2, -1), ValueError, "eps is -1; expected a number of at least 0"),
+        ((2, float("nan")), ValueError, "eps is nan; expected a finite number"),
+        ((0, 1.5), ValueError, "eps is 1.5; expected an integer of at least 0"),
+        ((2, 1, (1, 0)), ValueError, r"box is \(1, 0\); expected the least number of a pixel, and a larger one"),
+        ((2, 1, 1), ValueError, "box is 1; expected the least number of a pixel, and a larger one"),
+        ((2, 1, (0, 1, 2)), ValueError, r"box is \(0, 1, 2\); expected the least"),
+        ((2, 1, (0, 1), 1), ValueError, "levels is 1; expected an integer of at least 2"),
+    ],
+)
+def test_a_threat_of_another_kind_is_refused(bad, error, says):
+    with pytest.raises(error, match=says):
+        Threat(*bad)
+
+
+@pytest.mark.parametrize("lr", [0, -0.1, float("nan")])
+def test_a_rate_that_leads_nowhere_is_refused(lr):
+    with pytest.raises(ValueError, match=f"lr is {lr}; expected a"):
+        Adam(lr)
+
+
 def test_adam_is_that_of_torch():
     start, target = torch.zeros(1, 1, 1, 3, dtype=torch.float64), torch.tensor([1.0, -2.0, 30.0], dtype=torch.float64)
 
@@ -193,6 +236,12 @@ def test_a_result_does_not_speak_of_another_model():
         ({"y": torch.tensor([0, 1, 9])}, ValueError, "y runs from 0 to 9; expected classes from 0 to 3"),
         ({"target": torch.tensor([0])}, ValueError, "target is torch.int64"),
         ({"model": len}, TypeError, "model is builtin_function_or_method; expected a torch.nn.Module"),
+        ({"target": torch.tensor([1, 0, 2])}, ValueError, "target is 2 for image 2, its label; expected another class"),
+        (
+            {"transform": lambda x, generator: x[:2]},
+            ValueError,
+            "transform returns 2 views of 3 images; expected one of each",
+        ),
         ({"count": 0}, ValueError, "count is 0; expected an integer of at least 1"),
     ],
 )

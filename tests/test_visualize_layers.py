@@ -68,12 +68,17 @@ def test_a_layer_that_cannot_be_read_is_named(layer, says):
     assert state(model) == before
 
 
+def test_of_no_images_there_are_no_answers():
+    assert visualize.activations(Mixed(), images()[:0], "conv").shape == (
+        0,
+        *visualize.activations(Mixed(), images(), "conv").shape[1:],
+    )
+
+
 def test_other_bad_input_is_named():
     x = images()
     with pytest.raises(TypeError, match="layer is 3; expected the name of a module"):
         visualize.activations(Mixed(), x, 3)
-    with pytest.raises(ValueError, match="x is empty"):
-        visualize.activations(Mixed(), x[:0], "conv")
     with pytest.raises(ValueError, match="batch_size is 0"):
         visualize.activations(Mixed(), x, "conv", batch_size=0)
     with pytest.raises(ValueError, match="layer is 'aside', on which no logit depends"):

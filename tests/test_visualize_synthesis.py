@@ -88,6 +88,9 @@ def test_no_steps_do_nothing(name):
         torch.testing.assert_close(found, colours())
     if name == "class_model":
         assert (found == 0.5).all()
+    if name == "invert":
+        noise = 0.1 * spread(torch.randn(1, 3, 8, 8, generator=seeded()))
+        torch.testing.assert_close(found, (0.5 + noise).clamp(0, 1).expand_as(found))
     if name == "maximise_activation":
         assert torch.equal(found, found[:1].expand_as(found))
         start = visualize.maximise_activation(

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnnlib.inputs import Result, Threat, Victim, attack_on, distance, search
+from cnnlib.inputs import Nearest, Result, Threat, Victim, attack_on, distance, search
 from cnnlib.inputs.draws import normal
 from cnnlib.inputs.search import first_query
-from cnnlib.inputs.threat import lengths
+from cnnlib.inputs.threat import lengths, pick
 
 TRIALS = 48  # images that are asked about where none are given
 CELLS = (2, 4, 8)  # across them, before they are enlarged: of so coarse a pattern a network sees every class
@@ -46,7 +46,7 @@ def boundary(
     """
     with attack_on(model, x, y, threat, target=target, generator=generator, norms=(2,)) as victim:
         left = first_query(victim, queries)
-        nearest = Nearest(victim)
+        nearest = Approach(victim)
         rows, left = begin(nearest, starts, left)
         walk = _Walk(nearest)
         search(rows, walk.propose, walk.accept, ask=victim.ask, budget=left)
@@ -56,7 +56,7 @@ def boundary(
 class _Walk:
     """Steps that keep their distance from x, of a length `around`, and then go `towards` it; both in units of it."""
 
-    def __init__(self, nearest: Nearest) -> None:
+    def __init__(self, nearest: Approach) -> None:
         self.nearest, self.steps = nearest, 0
         self.around = torch.full_like(nearest.x[:, :1, :1, :1], 0.1)
         self.towards = self.around / 5
@@ -89,35 +89,24 @@ class _Walk:
         return torch.zeros_like(rows, dtype=torch.bool)
 
 
-class Nearest:
-    """The nearest versions of a victim's images that fool it, as far as is known."""
+class Approach(Nearest):
+    """The nearest images that fool, at whatever distance, with a history of every answer."""
 
     def __init__(self, victim: Victim) -> None:
-        self.victim, self.x, self.norm = victim, victim.x, victim.threat.norm
-        self.images = victim.x.clone()
-        self.sizes = victim.x.new_full((len(victim.x),), inf)
-        self.steps: list[torch.Tensor] = []
+        super().__init__(victim, within=inf)
+        self.x, self.norm = victim.x, victim.threat.norm
 
-    def keep(self, rows: torch.Tensor, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Keep the nearest of K images that fools, if it is nearer than before; return which of them fool, (R, K)."""
-        fools = self.victim.fooled(logits, rows)
-        x = self.x[rows, None].expand_as(images)
-        sizes = distance(x.flatten(0, 1), images.flatten(0, 1), self.norm).view(fools.shape)
-        size, chosen = torch.where(fools, sizes, inf).min(1)
-        nearer = (size < self.sizes[rows]).nonzero().flatten()
-        self.images[rows[nearer]] = images[nearer, chosen[nearer]]
-        self.sizes[rows[nearer]] = size[nearer]
-        self.steps.append(self.sizes.clone())
+    def keep(self, rows: torch.Tensor, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        fools = super().keep(rows, images, logits)
+        self.sizes.append(self.size.clone())
         return fools
 
     def result(self) -> Result:
         """Return the images within ε, and the others unchanged."""
-        within = (self.sizes <= self.victim.threat.eps)[:, None, None, None]
-        history = torch.stack(self.steps) if self.steps else self.sizes.new_zeros(0, len(self.sizes))
-        return self.victim.result(torch.where(within, self.images, self.x), history)
+        return self.victim.result(pick(self.size <= self.victim.threat.eps, self.images, self.x), self.history)
 
 
-def begin(nearest: Nearest, starts: torch.Tensor | None, left: int) -> tuple[torch.Tensor, int]:
+def begin(nearest: Approach, starts: torch.Tensor | None, left: int) -> tuple[torch.Tensor, int]:
     """Look for images that fool, and go from the nearest to the border; return the rows that have one, what is left."""
     victim, x = nearest.victim, nearest.x
     if starts is None:
@@ -141,7 +130,7 @@ def begin(nearest: Nearest, starts: torch.Tensor | None, left: int) -> tuple[tor
     return rows, left - bisect(nearest, rows, nearest.images, left)
 
 
-def bisect(nearest: Nearest, rows: torch.Tensor, far: torch.Tensor, left: int) -> int:
+def bisect(nearest: Approach, rows: torch.Tensor, far: torch.Tensor, left: int) -> int:
     """Go from images that fool, (N, C, H, W), to the border between them and x; return how many queries it took.
 
     For the norm ∞ what lies between are the images with their changes cut (Chen et al., 2020, equation 12).
@@ -166,7 +155,7 @@ def bisect(nearest: Nearest, rows: torch.Tensor, far: torch.Tensor, left: int) -
     return steps
 
 
-def halvings(nearest: Nearest) -> int:
+def halvings(nearest: Approach) -> int:
     """Return how often a way is halved until what is left of it is d^(-3/2), or for the norm ∞ d^(-2), of d numbers."""
     return ceil((2 if nearest.norm == inf else 1.5) * log2(max(2, nearest.x[:1].numel())))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from cnnlib.attacks.gradient import usual_step
 from cnnlib.inputs import Result, Threat, ascend, attack_on, cross_entropy, steepest
 from cnnlib.inputs.ascend import Transforms
 from cnnlib.inputs.transforms import compose, random_affine, random_light, views
@@ -35,11 +36,10 @@ def eot(
     """
     with attack_on(model, x, y, threat, target=target, generator=generator) as victim:
         victim.skip_mistaken()
-        size = x[:1].numel() / 5 if threat.norm == 0 else 2.5 * threat.eps / max(1, steps)
         found = ascend(
             victim.x,
             victim.objective(cross_entropy),
-            step_rule=steepest(threat.norm, size),
+            step_rule=steepest(threat.norm, usual_step(x, threat, steps)),
             project=threat.around(victim.x),
             transforms=transforms,
             steps=steps,

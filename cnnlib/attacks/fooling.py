@@ -33,12 +33,14 @@ def fooling_by_ascent(
 ) -> Fooling:
     """Climb from images x (N, C, H, W), grey or noise, until the model gives each its class y with some confidence.
 
-    Nguyen et al. (2015), section 3.3, https://arxiv.org/abs/1412.1897. Steps go along the gradient of the logarithm of
+    Nguyen et al. (2015), section 3.7, https://arxiv.org/abs/1412.1897. Steps go along the gradient of the logarithm of
     the class's probability and have the length `step_size`; pixels stay from 0 to 1. An image that the model is sure of
-    moves no further. Raises ValueError for bad images or classes, or a confidence beyond 0 to 1.
+    moves no further. Raises ValueError for bad images or classes, a confidence beyond 0 to 1, or a step without length.
     """
     wanted = _logarithm(confidence)
-    rule = steepest(2, number("step_size", step_size))
+    if number("step_size", step_size) <= 0:
+        raise ValueError(f"step_size is {step_size!r}; expected a positive number")
+    rule = steepest(2, step_size)
     with attack_on(model, x, y, Threat(2, 0), target=None, generator=None) as victim:
         found = ascend(
             x,
@@ -64,7 +66,7 @@ def fooling_by_evolution(
 ) -> Fooling:
     """Change images x (N, C, H, W) at random, and keep what makes the model surer of the classes y (N,).
 
-    Nguyen et al. (2015), section 2.3, https://arxiv.org/abs/1412.1897, breed pixels under MAP-Elites, where an image
+    Nguyen et al. (2015), section 2.2, https://arxiv.org/abs/1412.1897, breed pixels under MAP-Elites, where an image
     may come to be the best of a class that it was not bred for. Here is the simplest evolution there is, each image by
     itself: its `children` get normal changes in a fiftieth of their numbers, and the best of them replaces it if it is
     better. No gradient is seen. A query is spent on x, and at most `budget` on children. Raises ValueError as

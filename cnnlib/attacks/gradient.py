@@ -7,6 +7,7 @@ from math import inf
 import torch
 from torch import nn
 
+from cnnlib.checks import number
 from cnnlib.inputs import APGD, Kept, Loss, Result, Threat, ascend, attack_on, cross_entropy, steepest
 
 
@@ -52,17 +53,17 @@ def pgd(
     that is allowed. `step_size` is 2.5 ε / steps unless given; under the norm 0 it is the sum of all changes in a step,
     a fifth of the image's numbers, so that the pixels which stay cross the box.
     """
+    if step_size is not None and number("step_size", step_size) <= 0:
+        raise ValueError(f"step_size is {step_size!r}; expected a positive number")
     with attack_on(model, x, y, threat, target=target, generator=generator) as victim:
         start = victim.x
         if generator is not None:  # otherwise the first gradient's question is about the images themselves
             victim.skip_mistaken()
-            start = threat.somewhere(victim.x, generator)
-        if step_size is None:
-            step_size = x[:1].numel() / 5 if threat.norm == 0 else 2.5 * threat.eps / max(1, steps)
+            start = threat.somewhere(victim.x, generator) if steps else victim.x
         found = ascend(
             start,
             victim.objective(cross_entropy),
-            step_rule=steepest(threat.norm, step_size),
+            step_rule=steepest(threat.norm, usual_step(x, threat, steps) if step_size is None else step_size),
             project=threat.around(victim.x),
             steps=steps,
         )
@@ -91,8 +92,13 @@ def apgd(
         allowed = threat.around(victim.x)
         rule = APGD(threat.norm, 2 * threat.eps, allowed, steps=steps)
         worst = Kept(victim, loss)
-        start = victim.x if generator is None else threat.somewhere(victim.x, generator)
+        start = victim.x if generator is None or not steps else threat.somewhere(victim.x, generator)
         found = ascend(start, worst, step_rule=rule, project=allowed, steps=steps)
         with torch.no_grad():
             worst(found.x)
         return victim.result(worst.images, found.history)
+
+
+def usual_step(x: torch.Tensor, threat: Threat, steps: int) -> float:
+    """Return how long a step is where nobody says: 2.5 ε / steps, under the norm 0 a fifth of an image's numbers."""
+    return x[:1].numel() / 5 if threat.norm == 0 else 2.5 * threat.eps / max(1, steps)

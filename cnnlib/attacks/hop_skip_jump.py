@@ -7,8 +7,9 @@ from math import inf, sqrt
 import torch
 from torch import nn
 
-from cnnlib.attacks.decision import Nearest, begin, bisect, halvings
+from cnnlib.attacks.decision import Approach, begin, bisect, halvings
 from cnnlib.inputs import Result, Threat, attack_on, search, steepest
+from cnnlib.inputs.draws import normal, uniform
 from cnnlib.inputs.search import first_query
 from cnnlib.inputs.threat import lengths
 
@@ -41,7 +42,7 @@ def hop_skip_jump(
     """
     with attack_on(model, x, y, threat, target=target, generator=generator, norms=(2, inf)) as victim:
         left = first_query(victim, queries)
-        nearest = Nearest(victim)
+        nearest = Approach(victim)
         rows, left = begin(nearest, starts, left)
         step, returning = 1, JUMPS + halvings(nearest)
         while len(rows) and left > returning + 1:
@@ -54,16 +55,14 @@ def hop_skip_jump(
         return nearest.result()
 
 
-def _normal(nearest: Nearest, rows: torch.Tensor, probes: int, step: int) -> torch.Tensor:
+def _normal(nearest: Approach, rows: torch.Tensor, probes: int, step: int) -> torch.Tensor:
     """Return the mean of random directions, with signs that tell which fool (equations 9 and 16), (N, C, H, W)."""
     x, victim = nearest.x, nearest.victim
-    radius = nearest.sizes / x[0].numel() if step > 1 else torch.full_like(nearest.sizes, 0.1)
-    fooling, total, signed = torch.zeros_like(nearest.sizes), torch.zeros_like(x), torch.zeros_like(x)
+    radius = nearest.size / x[0].numel() if step > 1 else torch.full_like(nearest.size, 0.1)
+    fooling, total, signed = torch.zeros_like(nearest.size), torch.zeros_like(x), torch.zeros_like(x)
 
     def propose(rows: torch.Tensor, left: int) -> torch.Tensor:
-        draw = torch.randn if nearest.norm == 2 else torch.rand
-        noise = draw(min(left, PROBES), *x.shape[1:], generator=victim.generator, dtype=x.dtype).to(x.device)
-        noise = noise if nearest.norm == 2 else 2 * noise - 1
+        noise = (normal if nearest.norm == 2 else uniform)(x, victim.generator, count=min(left, PROBES))
         return victim.threat.clip(
             nearest.images[rows, None] + radius[rows, None, None, None, None] * noise / lengths(noise)
         )
@@ -81,14 +80,14 @@ def _normal(nearest: Nearest, rows: torch.Tensor, probes: int, step: int) -> tor
     return torch.where(mean.abs() == 1, signed, signed - mean * total)
 
 
-def _jump(nearest: Nearest, rows: torch.Tensor, direction: torch.Tensor, step: int) -> torch.Tensor:
+def _jump(nearest: Approach, rows: torch.Tensor, direction: torch.Tensor, step: int) -> torch.Tensor:
     """Step from the border in a direction, as far as it still fools; return where that leads, (N, C, H, W)."""
     victim, far = nearest.victim, nearest.images.clone()
-    size = (nearest.sizes / sqrt(step))[:, None, None, None]
+    size = (nearest.size / sqrt(step))[:, None, None, None]
     origin = nearest.images.clone()
 
     def propose(rows: torch.Tensor, left: int) -> torch.Tensor:
-        ahead = steepest(nearest.norm, size[rows])(origin[rows], direction[rows], nearest.sizes)
+        ahead = steepest(nearest.norm, size[rows])(origin[rows], direction[rows], nearest.size)
         return victim.threat.clip(ahead)[:, None]
 
     def accept(rows: torch.Tensor, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

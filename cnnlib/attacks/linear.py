@@ -32,9 +32,9 @@ def fool_linear(
     for it, which is still exact; for 0 the numbers that can do most go first. Of the rivals the nearest is taken. If
     none can be reached the change is zero and the size infinite.
 
-    A step of ε along sign(w) moves the score by ε ‖w‖₁: D times ε times the mean weight. Noise of the same size moves
-    it by about √D times that, so with many pixels a change that is small in each outdoes the lead (Goodfellow et al.,
-    2015, section 3, https://arxiv.org/abs/1412.6572).
+    A step of ε along sign(w) moves the score by ε ‖w‖₁: D times ε times the mean magnitude of a weight. Noise of the
+    same size moves it by about √D times that, so with many pixels a change that is small in each outdoes the lead
+    (Goodfellow et al., 2015, section 3, https://arxiv.org/abs/1412.6572).
 
     Raises TypeError for classes that are no tensors, and ValueError for other shapes, labels of no class, another norm,
     and numbers outside the box.

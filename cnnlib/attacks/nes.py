@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from cnnlib.inputs import Result, Threat, attack_on, margin, search, steepest
+from cnnlib.inputs.draws import normal
 from cnnlib.inputs.search import Best, first_query
 
 SIGMA = 1e-3  # how far the images lie that are asked about
@@ -26,7 +27,7 @@ def nes(
 ) -> Result:
     """Estimate each gradient from pairs of images on either side, and climb within the threat as PGD does.
 
-    Ilyas et al. (2018), sections 2.2 and 2.3, https://arxiv.org/abs/1804.08598: natural evolution strategies with
+    Ilyas et al. (2018), section 2.2, https://arxiv.org/abs/1804.08598: natural evolution strategies with
     antithetic samples. Of `samples` questions for a step, half are about x + σu and half about x − σu, with σ = 0.001
     and normal u; the differences of their margins, times u, point uphill on average. At most `queries` are asked, the
     first about the image itself, and one about the image after every step. The norm is 2 or ∞.
@@ -48,7 +49,7 @@ def nes(
 
         def propose(rows: torch.Tensor, left: int) -> torch.Tensor:
             pairs = samples // 2 if left > samples else 0  # none: the last question is about the image alone
-            noise = torch.randn(pairs, *x.shape[1:], generator=victim.generator, dtype=x.dtype).to(x.device)
+            noise = normal(x, victim.generator, count=pairs)
             return current[rows, None] + SIGMA * torch.cat([torch.zeros_like(x[0])[None], noise, -noise])
 
         def accept(rows: torch.Tensor, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

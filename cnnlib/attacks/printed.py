@@ -21,7 +21,7 @@ from cnnlib.inputs.transforms import (
     random_perspective,
     random_rescale,
 )
-from cnnlib.inputs.victim import check_classes, check_images, check_logits, check_model
+from cnnlib.inputs.victim import check_aim, check_images, check_logits, check_model
 
 
 def printed(
@@ -69,26 +69,41 @@ def survival(
 
     images (N, C, H, W) are adversarial, y (N,) their true classes; with a `target` (N,), it fools where it is taken for
     that. One minus what it returns for unchanged images is the accuracy behind the channel: compare with that, since
-    views alone mislead a model, too. All images meet the same draws. Raises what attacks raise.
+    views alone mislead a model, too. All images meet the same draws. Raises what attacks raise, and ValueError for a
+    transform that does not return one view of each image.
 
     >>> model = nn.Flatten()
     >>> flipped = lambda x, generator: x.flip(3) if torch.rand(1, generator=generator) < 0.5 else x
     >>> survival(model, torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([0]), flipped, count=1000).round(decimals=1)
     tensor([0.5000])
     """
+    fooled = views_that_fool(model, images, y, transform, target=target, generator=generator, count=count)
+    return fooled.to(images.dtype).mean(0)
+
+
+def views_that_fool(
+    model: nn.Module,
+    images: torch.Tensor,
+    y: torch.Tensor,
+    transform: Transform,
+    *,
+    target: torch.Tensor | None = None,
+    generator: torch.Generator | None = None,
+    count: int = 100,
+) -> torch.Tensor:
+    """Return which of `count` fresh views fool the model, (count, N) of bool; the arguments are those of `survival`."""
     check_images(images, Threat(inf, 0))
-    for name, classes in (("y", y), ("target", target)):
-        if classes is not None:
-            check_classes(name, classes, images)
+    check_aim(y, target, images)
     check_model(model, images)
-    count, generator = as_int("count", count, 1), draws(generator)
-    fooled = torch.zeros(len(images), dtype=torch.float64, device=images.device)
-    if not len(images):
-        return fooled.to(images.dtype)
+    count, numbers = as_int("count", count, 1), draws(generator)
+    fooled = torch.zeros(count, len(images), dtype=torch.bool, device=images.device)
     with frozen(model), torch.no_grad():
-        for _ in range(count):
-            logits = model(transform(images, generator))
+        for view in range(count if len(images) else 0):
+            seen = transform(images, numbers)
+            if len(seen) != len(images):
+                raise ValueError(f"transform returns {len(seen)} views of {len(images)} images; expected one of each")
+            logits = model(seen)
             check_logits(logits, images, y, target)
             found = logits.argmax(1)
-            fooled += (found != y) if target is None else (found == target)
-    return (fooled / count).to(images.dtype)
+            fooled[view] = found != y if target is None else found == target
+    return fooled

@@ -7,6 +7,7 @@ from math import inf, sqrt
 import torch
 from torch import nn
 
+from cnnlib.checks import number
 from cnnlib.inputs import Result, Threat, attack_on, cross_entropy, margin, search
 from cnnlib.inputs.search import Best, first_query
 from cnnlib.inputs.threat import lengths
@@ -40,7 +41,7 @@ def square(
     >>> square(model, x, y, Threat(inf, 0.02), queries=100).success
     tensor([True])
     """
-    if not 0 < share <= 1:
+    if not 0 < number("share", share) <= 1:
         raise ValueError(f"share is {share!r}; expected a share of the pixels, above 0 and at most 1")
     with attack_on(model, x, y, threat, target=target, generator=generator, norms=(2, inf)) as victim:
         left = first_query(victim, queries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import nan
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ def transfer(
 
     Papernot et al. (2016), https://arxiv.org/abs/1605.07277. `attack` is any of the others, with options of its own by
     `functools.partial`. The model is asked once, about the image itself. Images that either network has wrong come back
-    unchanged. The history is that of the surrogate.
+    unchanged. The history is that of the surrogate, NaN for an image that it has wrong.
 
     >>> from cnnlib.attacks import fgsm
     >>> one, two = (nn.Sequential(nn.Flatten(), nn.Linear(2, 2)) for _ in range(2))
@@ -39,4 +40,6 @@ def transfer(
         victim.ask(x)
         towards = {} if target is None else {"target": target}
         found = attack(surrogate, x, y, threat, generator=generator, **towards)
-        return victim.result(found.adversarial, found.history)
+        history = found.history.new_full((len(found.history), len(x)), nan)
+        history[:, found.attacked] = found.history
+        return victim.result(found.adversarial, history)

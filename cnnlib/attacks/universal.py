@@ -96,10 +96,14 @@ def universal(
 def random_signs(x: torch.Tensor, threat: Threat, *, generator: torch.Generator | None = None) -> Universal:
     """Return a perturbation of random signs as large as the threat allows, for images like x: what chance would fool.
 
+    As for `universal` the norm is 2 or ∞; ValueError for another.
+
     >>> chance = random_signs(torch.zeros(5, 1, 2, 2), Threat(inf, 0.25))
     >>> chance.perturbation.abs().unique(), chance.perturbation.shape
     (tensor([0.2500]), torch.Size([1, 1, 2, 2]))
     """
+    if threat.norm not in (2, inf):
+        raise ValueError(f"threat has the norm {threat.norm:g}; expected 2 or inf for random signs")
     signs = torch.randint(2, (1, *x.shape[1:]), generator=draws(generator)).to(x) * 2 - 1
     size = threat.eps if threat.norm == inf else threat.eps / signs.numel() ** 0.5
     return Universal(size * signs, threat, x.new_zeros(0), 0)

@@ -8,6 +8,7 @@ where they may go (`project`). The loop is the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -59,39 +60,53 @@ def ascend(
     >>> found.x
     tensor([[1.0000, 2.0000]])
     """
-    history = []
+    history, climbed = [], objective if transforms is None else mean_over_views(objective, transforms, generator)
     for _ in range(as_int("steps", steps, 0) if len(x) else 0):
-        x = x.detach().requires_grad_()
-        with torch.enable_grad():
-            values = objective(x) if transforms is None else _mean_over_views(x, objective, transforms, generator)
-        _check_values(values, x)
-        (gradient,) = torch.autograd.grad(values, x, torch.ones_like(values))
+        values, gradient = value_and_gradient(x, climbed)
         with torch.no_grad():
-            values = values.detach()
             x = project(step_rule(x, gradient, values))
         history.append(values)
     return Ascent(x.detach(), _finite(history) if history else x.new_zeros(0, len(x)))
 
 
-def _mean_over_views(
-    x: torch.Tensor, objective: Objective, transforms: Transforms, generator: torch.Generator | None
-) -> torch.Tensor:
-    return objective(views_of(x, transforms, draws(generator))).view(-1, len(x)).mean(0)
+def value_and_gradient(
+    x: torch.Tensor,
+    objective: Objective,
+    *,
+    name: str = "objective",
+    back: AbstractContextManager[object] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what each input is worth, (N,), and the gradient of that with respect to it, of the shape of x (N, …).
 
-
-def views_of(x: torch.Tensor, transforms: Transforms, generator: torch.Generator) -> torch.Tensor:
-    """Return what `transforms` makes of inputs x (N, …), (K · N, …), or raise ValueError for no such multiple."""
-    views = transforms(x, generator)
-    if not len(views) or len(views) % len(x):
-        raise ValueError(f"transforms returns {len(views)} views of {len(x)} inputs; expected as many of each")
-    return views
-
-
-def _check_values(values: torch.Tensor, x: torch.Tensor) -> None:
+    The gradient is computed within the context `back`. ValueError, with the `name` of what was asked, where it gives
+    anything but a number for each input, or one that does not depend on the inputs.
+    """
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        values = objective(x)
     if values.shape != x.shape[:1]:
-        raise ValueError(f"objective returns {tuple(values.shape)}; expected one number for each of {len(x)} inputs")
+        raise ValueError(f"{name} returns {tuple(values.shape)}; expected one number for each of {len(x)} inputs")
     if not values.requires_grad:
-        raise ValueError("objective does not depend on its inputs; expected one with a gradient")
+        raise ValueError(f"{name} does not depend on its inputs; expected one with a gradient")
+    with back or nullcontext():
+        (gradient,) = torch.autograd.grad(values, x, torch.ones_like(values))
+    return values.detach(), gradient
+
+
+def mean_over_views(objective: Objective, transforms: Transforms, generator: torch.Generator | None) -> Objective:
+    """Return the objective that is the mean of another over views of each input, drawn anew whenever it is asked.
+
+    It raises ValueError where `transforms` does not return a multiple of its inputs.
+    """
+    numbers = draws(generator)
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        views = transforms(x, numbers)
+        if not len(views) or len(views) % len(x):
+            raise ValueError(f"transforms returns {len(views)} views of {len(x)} inputs; expected as many of each")
+        return objective(views).view(-1, len(x)).mean(0)
+
+    return mean
 
 
 def _finite(history: list[torch.Tensor]) -> torch.Tensor:

@@ -20,25 +20,37 @@ from cnnlib.inputs.victim import Victim
 class Nearest:
     """The nearest images that fool, (N, C, H, W), of all that a victim was asked about; where none does, x.
 
-    What lies farther away than the threat's ε does not count. `size` is how far they are, (N,), `fools` tells which
-    images have fooled in this round, at whatever distance, and `history` has the sizes after every round, (rounds, N).
+    What lies farther away than `within`, for which the threat's ε is taken, does not count. `size` is how far they are,
+    (N,), `fools` tells which images have fooled in this round, at whatever distance, and `history` has the sizes after
+    every round, (rounds, N).
     """
 
-    def __init__(self, victim: Victim) -> None:
+    def __init__(self, victim: Victim, *, within: float | None = None) -> None:
         self.victim, self.images = victim, victim.x.clone()
+        self.within = victim.threat.eps if within is None else within
         self.sizes: list[torch.Tensor] = []
         self.size = victim.x.new_full((len(victim.x),), inf)
         self.fools = torch.zeros_like(victim.y, dtype=torch.bool)
 
+    def keep(self, rows: torch.Tensor, images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Keep of K versions of each of some images the nearest that fools, if it is nearer than any before.
+
+        `images` are (R, K, C, H, W) and `logits` (R, K, classes); returns which of them fool, (R, K).
+        """
+        fools = self.victim.fooled(logits, rows)
+        x = self.victim.x[rows, None].expand_as(images)
+        sizes = distance(x.flatten(0, 1), images.flatten(0, 1), self.victim.threat.norm).view(fools.shape)
+        size, chosen = torch.where(fools & (sizes <= self.within), sizes, inf).min(1)
+        nearer = (size < self.size[rows]).nonzero().flatten()
+        self.images[rows[nearer]] = images[nearer, chosen[nearer]]
+        self.size[rows[nearer]] = size[nearer]
+        return fools
+
     def ask(self, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return the logits of a version of each of some images, and keep those that are nearer than any before."""
+        """Return the logits of a version of each of some images, (R, C, H, W), and keep those that are nearer."""
         logits = self.victim.ask(images, rows)
         with torch.no_grad():
-            away = distance(self.victim.x[rows], images, self.victim.threat.norm)
-            fools = self.victim.fooled(logits[:, None], rows).squeeze(1)
-            closer = (fools & (away < self.size[rows]) & (away <= self.victim.threat.eps)).nonzero().flatten()
-            self.images[rows[closer]], self.size[rows[closer]] = images.detach()[closer], away[closer]
-            self.fools[rows] |= fools
+            self.fools[rows] |= self.keep(rows, images.detach()[:, None], logits[:, None]).squeeze(1)
         return logits
 
     @property

@@ -6,6 +6,7 @@ from math import inf
 
 import torch
 
+from cnnlib.checks import number
 from cnnlib.inputs.ascend import Project, StepRule
 from cnnlib.inputs.threat import lengths, pick
 
@@ -34,12 +35,16 @@ def steepest(norm: float, size: float | torch.Tensor) -> StepRule:
 class Adam:
     """Steps of Kingma and Ba (2015), algorithm 1, https://arxiv.org/abs/1412.6980, each number with its own length.
 
+    ValueError unless the rate `lr` is positive.
+
     >>> rule = Adam(0.1)
     >>> round(rule(torch.zeros(1, 1), torch.tensor([[3.0]]), torch.zeros(1)).item(), 6)
     0.1
     """
 
     def __init__(self, lr: float, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        if number("lr", lr) <= 0:
+            raise ValueError(f"lr is {lr!r}; expected a positive number")
         self.lr, self.betas, self.eps = lr, betas, eps
         self.step = 0
 

@@ -43,7 +43,8 @@ class Threat:
         if eps < 0 or (self.norm == 0 and eps != int(eps)):
             expected = "an integer" if self.norm == 0 else "a number"
             raise ValueError(f"eps is {self.eps!r}; expected {expected} of at least 0")
-        if len(self.box) != 2 or not number("box", self.box[0]) < number("box", self.box[1]):
+        pair = isinstance(self.box, (tuple, list)) and len(self.box) == 2
+        if not pair or not number("box", self.box[0]) < number("box", self.box[1]):
             raise ValueError(
                 f"box is {self.box!r}; expected the least number of a pixel, and a larger one, the largest"
             )

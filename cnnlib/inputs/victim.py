@@ -39,12 +39,7 @@ def attack_on(
         expected = " or ".join(f"{norm:g}" for norm in norms)
         raise ValueError(f"threat has the norm {threat.norm:g}; expected {expected} for this attack")
     check_images(x, threat)
-    check_classes("y", y, x)
-    if target is not None:
-        check_classes("target", target, x)
-        if (same := target == y).any():
-            row = int(same.nonzero()[0])
-            raise ValueError(f"target is {target[row]} for image {row}, its label; expected another class")
+    check_aim(y, target, x)
     check_model(model, x)
     with frozen(model):
         yield Victim(model, x.detach(), y, target, draws(generator), threat)
@@ -134,10 +129,11 @@ class Victim:
         """Return what was found for the images, and the others unchanged."""
         x, y, target = self.all
         attacked = torch.zeros_like(y, dtype=torch.bool) if self.attacked is None else self.attacked
+        images = adversarial.detach()
         if len(self.rows) < len(x):
-            images = x.index_copy(0, self.rows, adversarial.detach())
-        else:
-            images = pick(attacked, adversarial.detach(), x)
+            images = x.index_copy(0, self.rows, images)
+        elif not attacked.all():  # these were known too late to be left out
+            images, history = pick(attacked, images, x), history[:, attacked]
         return Result(
             x=x,
             y=y,
@@ -207,6 +203,16 @@ def check_model(model: nn.Module, x: torch.Tensor) -> None:
             raise ValueError(f"model is on {parameter.device}; expected {x.device}, where x is")
         if parameter.is_floating_point() and parameter.dtype != x.dtype:
             raise ValueError(f"model has parameters of {parameter.dtype}; expected {x.dtype}, as x has")
+
+
+def check_aim(y: torch.Tensor, target: torch.Tensor | None, x: torch.Tensor) -> None:
+    """Raise TypeError or ValueError unless y is a class for each image of x, and `target`, if any, is another."""
+    check_classes("y", y, x)
+    if target is not None:
+        check_classes("target", target, x)
+        if (same := target == y).any():
+            row = int(same.nonzero()[0])
+            raise ValueError(f"target is {target[row]} for image {row}, its label; expected another class")
 
 
 def check_classes(name: str, classes: torch.Tensor, x: torch.Tensor) -> None:

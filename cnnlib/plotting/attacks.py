@@ -121,7 +121,7 @@ def _verdict(result: Result, row: int, names: Sequence[str]) -> str:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, with as many digits as keep it from 100.
+    """Return a share in percent, to a tenth.
 
     >>> _percent(0.5), _percent(0.9993), _percent(1.0)
     ('50.0 %', '99.9 %', '100.0 %')

@@ -95,7 +95,7 @@ def activations(model: nn.Module, x: torch.Tensor, layer: str, *, batch_size: in
     """Return what a layer makes of images (N, C, H, W): (N, …), without gradients.
 
     `layer` is a name of `model.named_modules()`; the model acts as in use, and is afterwards as it was. Raises
-    TypeError and ValueError for anything but floats from 0 to 1, no images, a model elsewhere, an unknown layer (the
+    TypeError and ValueError for anything but floats from 0 to 1, a model elsewhere, an unknown layer (the
     message lists the known, similar ones first), and a layer that is not called, is called several times, or puts out
     no tensor.
 
@@ -106,7 +106,5 @@ def activations(model: nn.Module, x: torch.Tensor, layer: str, *, batch_size: in
     ValueError: layer is 'fc'; expected the name of a module: '0', '1', ''
     """
     check(model, x)
-    if not len(x):
-        raise ValueError("x is empty; expected images, as no layer's answer has a shape without one")
     with reading(model, layer) as read, torch.no_grad():
         return torch.cat([read(part)[0] for part in x.split(as_int("batch_size", batch_size, 1))])

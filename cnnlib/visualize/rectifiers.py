@@ -9,11 +9,12 @@ touched.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from cnnlib.inputs.ascend import value_and_gradient
 
 Score = Callable[[torch.Tensor], torch.Tensor]  # images (N, …) → a number of each (N,), from that image alone
 Rule = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # gradient above a ReLU, where it was on → gradient below
@@ -61,14 +62,7 @@ def input_gradient(x: torch.Tensor, score: Score, rule: Rule | None = None) -> t
     """
     if not len(x):
         return torch.zeros_like(x)
-    x = x.detach().requires_grad_()
-    with torch.enable_grad():
-        values = score(x)
-    if not values.requires_grad:
-        raise ValueError("model does not depend on its input; expected one with a gradient")
-    with nullcontext() if rule is None else _Rectifiers(rule):
-        (gradient,) = torch.autograd.grad(values, x, torch.ones_like(values))
-    return gradient
+    return value_and_gradient(x, score, name="model", back=None if rule is None else _Rectifiers(rule))[1]
 
 
 class _Rectifiers(TorchDispatchMode):

@@ -16,7 +16,7 @@ from cnnlib.checks import number
 from cnnlib.evaluate import device_of
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Ascent, ascend, steepest
-from cnnlib.inputs.ascend import Transforms, views_of
+from cnnlib.inputs.ascend import Transforms, mean_over_views
 from cnnlib.inputs.draws import draws, normal
 from cnnlib.inputs.threat import lengths
 from cnnlib.inputs.transforms import compose, random_affine, random_noise
@@ -133,13 +133,16 @@ def class_model(
     _check_weights(l2, tv)
     if not isinstance(y, torch.Tensor):
         raise TypeError(f"y is {type(y).__name__}; expected a torch.Tensor")
-    blank, numbers = _blank(model, len(y), shape), draws(generator)
+    blank = _blank(model, len(y), shape)
     check_classes("y", y, blank)
 
+    def logits(views: torch.Tensor) -> torch.Tensor:
+        return logits_of(read(views)[0], y.repeat(len(views) // len(y)))
+
+    seen = logits if transforms is None else mean_over_views(logits, transforms, generator)
+
     def objective(x: torch.Tensor) -> torch.Tensor:
-        views = x if transforms is None else views_of(x, transforms, numbers)
-        logits = logits_of(read(views)[0], y.repeat(len(views) // len(x))).view(-1, len(x)).mean(0)
-        return logits - l2 * (x - GREY).square().sum((1, 2, 3)) - tv * squared_gradient(x)
+        return seen(x) - l2 * (x - GREY).square().sum((1, 2, 3)) - tv * squared_gradient(x)
 
     with reading(model, "") as read:
         return ascend(blank, objective, step_rule=Natural(0.03), project=lambda x: x.clamp(0, 1), steps=steps)

@@ -7,6 +7,7 @@ from math import pi
 import torch
 from torch.nn import functional as F
 
+from cnnlib.checks import number
 from cnnlib.inputs.transforms.chain import Range, Transform, checked
 
 # ITU-T T.81 (1992), tables K.1 and K.2: how coarsely each frequency is rounded, at quality 50; down, then across.
@@ -43,7 +44,7 @@ def jpeg(x: torch.Tensor, quality: int) -> torch.Tensor:
     >>> jpeg(torch.full((1, 1, 8, 8), 0.5), 50).unique()
     tensor([0.5020])
     """
-    if not 1 <= quality <= 100 or quality != int(quality):
+    if not 1 <= number("quality", quality) <= 100 or quality != int(quality):
         raise ValueError(f"quality is {quality!r}; expected an integer from 1 to 100")
     channels = x.shape[1]
     if channels not in (1, 3):
