@@ -122,6 +122,23 @@ def test_dark_above_bright():
 
 
 @here
+def test_with_maxima_the_way_back_depends_on_the_image():
+    x, _ = first_images("mnist", "test", 300)
+    network = weights.load("lenet5_mnist")
+    found = visualize.top_patches(network, x, "network.5", channels=list(range(16)))
+    of_noise = torch.rand(x.shape, generator=gallery_attacks.seeded())
+    patterns, others = (
+        nn.functional.normalize(back.flatten(2) - back.flatten(2).mean(2, keepdim=True), dim=2)
+        for back in (visualize.deconvnet_projections(network, images, "network.5", found) for images in (x, of_noise))
+    )
+    pairs = patterns @ patterns.mT  # (channels, 9, 9), with ones in the diagonal
+    alike = (pairs.sum((1, 2)) - 9).mean() / 72
+    assert (pairs.triu(1) < 0.999).all()  # "the nine differ"
+    told = f"correlate by {alike:.2f} in the mean, and by {(patterns @ others.mT).mean():.2f} with those of noise"
+    assert told in TEXT
+
+
+@here
 def test_whom_the_attacked_digits_fool():
     x, y = first_images("mnist", "test", 6)
     for name, fooled in (("lenet5_mnist", 6), ("wong_kolter_mnist_robust", 0)):

@@ -38,6 +38,7 @@ DRAWN: dict[Callable[..., Figure], tuple[str, ...]] = {  # what draws a picture 
     gallery_attacks.printed: (LENET,),
     gallery_inside.filters: (RESNET,),
     gallery_inside.top_patches: (RESNET,),
+    gallery_inside.pooled_patches: (LENET,),
     gallery_inside.channels: (RESNET,),
     gallery_inside.classes: (RESNET,),
     gallery_inside.attributions: (RESNET,),

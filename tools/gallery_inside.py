@@ -39,6 +39,13 @@ def top_patches(network: nn.Module) -> Figure:
     return inside.top_patches(found, visualize.deconvnet_projections(network, x, "network.8", found))
 
 
+def pooled_patches(network: nn.Module) -> Figure:
+    """Draw the same of a network that pools by maxima, whose way back therefore depends on the image."""
+    x, _ = first_images("mnist", "test", 300)
+    found = visualize.top_patches(network, x, "network.5", channels=[0, 5, 9])
+    return inside.top_patches(found, visualize.deconvnet_projections(network, x, "network.5", found))
+
+
 def channels(network: nn.Module) -> Figure:
     """Draw the images that excite channels most."""
     units = [(channel,) for channel in range(8)]
