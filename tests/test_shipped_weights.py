@@ -78,10 +78,7 @@ def test_no_rate_did_better_on_held_out_images_than_by_chance(model):
     assert taken > best - 2 * (best * (1 - best) / 5000) ** 0.5
 
 
-UNTIL = pytest.mark.xfail(strict=True, reason="seeds 1 and 2 are not trained yet")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=UNTIL if "resnet" in n else ()) for n in weights.names()])
+@pytest.mark.parametrize("name", weights.names())
 def test_two_more_seeds_are_reported(name):
     assert weights.provenance(name)["test_accuracy_of_other_seeds"].keys() == {"1", "2"}
 
