@@ -10,6 +10,9 @@ Carlini–Wagner has 50 steps for each of 4 constants, foolbox as many: it is to
 is left out, since it searches for no constant and stops at the first loss that has grown. Its DeepFool goes image by
 image, and clips every step, so that many do not arrive: it is timed on one image alone. Foolbox has no Square.
 
+Foolbox also computes the gradients of all weights, and leaves them in the model. `foolbox_frozen` is its time where the
+model is frozen as ours is, so that it does not.
+
 CONTRIBUTING.md says how to install both libraries. Results: ``benchmarks/results/attacks.csv``.
 """
 
@@ -29,11 +32,12 @@ from benchmarks.harness import Row, cpu_seconds, main
 from cnnlib import attacks, weights
 from cnnlib.data import sets, tensors
 from cnnlib.evaluate import unit_floats
-from cnnlib.inputs import Threat
+from cnnlib.inputs import Threat, frozen
 
 NETWORKS = {"digits": "digits_cnn_digits", "mnist": "lenet5_mnist", "cifar10": "resnet20_cifar10"}  # by data set
 SIZES = {"digits": (1, 100), "mnist": (1, 100), "cifar10": (1, 20)}
 FAR = 1e6  # no limit
+OTHERS = ("torchattacks", "foolbox", "foolbox_frozen")
 Call = Callable[[], object]
 
 
@@ -92,7 +96,20 @@ def contests(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, di
             "ours": ours("square", Threat(norm, eps), queries=300),
             "torchattacks": torchattack("Square", norm=name, eps=eps, n_queries=300),
         }
+    for calls in found.values():
+        if "foolbox" in calls:
+            calls["foolbox_frozen"] = within_frozen(model, calls["foolbox"])
     return found
+
+
+def within_frozen(model: nn.Module, call: Call) -> Call:
+    """Return what calls another while the model is frozen."""
+
+    def frozen_call() -> object:
+        with frozen(model):
+            return call()
+
+    return frozen_call
 
 
 def passes(model: nn.Module, call: Call, images: int) -> float:
@@ -106,15 +123,15 @@ def passes(model: nn.Module, call: Call, images: int) -> float:
 
 def compare(model: nn.Module, calls: dict[str, Call], images: int, runs: int) -> Row:
     """Return the ratios of medians and passes of everyone, with ours in milliseconds."""
-    asked = {who: passes(model, call, images) for who, call in calls.items()}
+    asked = {who: passes(model, call, images) for who, call in calls.items() if who in ("ours", *OTHERS[:2])}
     for call in calls.values():
         call()
     rounds = [{who: cpu_seconds(call) for who, call in calls.items()} for _ in range(runs)]
     row: Row = {"milliseconds": round(1000 * statistics.median(times["ours"] for times in rounds), 3)}
-    for who in ("torchattacks", "foolbox"):
+    for who in OTHERS:
         ratios = [times[who] / times["ours"] for times in rounds if who in times]
         row[who] = round(statistics.median(ratios), 3) if ratios else ""
-    for who in ("ours", "torchattacks", "foolbox"):
+    for who in ("ours", *OTHERS[:2]):
         row[f"passes_{who}"] = f"{asked[who]:.4g}" if who in asked else ""
     return row
 

@@ -69,6 +69,16 @@ def victim():
     return weights.load("digits_cnn_digits").double()
 
 
+def right_digits():
+    """The same network in float32, and a hundred test digits that it has right, with their labels."""
+    model = weights.load("digits_cnn_digits")
+    images, y = tensors(*sets.load("digits").test)
+    x = unit_floats(images)
+    with torch.no_grad():
+        right = model(x).argmax(1) == y
+    return model, x[right][:100], y[right][:100]
+
+
 def digits(count=24):
     """Test digits, of which the network has two wrong."""
     images, labels = tensors(*sets.load("digits").test)

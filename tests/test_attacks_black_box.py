@@ -6,13 +6,11 @@ from math import inf, sqrt
 
 import pytest
 import torch
-from attack_table import CASES, digits, victim
+from attack_table import CASES, digits, right_digits, victim
 from torch import nn
 from torch.nn import functional as F
 
-from cnnlib import attacks, weights
-from cnnlib.data import sets, tensors
-from cnnlib.evaluate import unit_floats
+from cnnlib import attacks
 from cnnlib.inputs import Threat, distance
 
 BLACK_BOX = [
@@ -32,13 +30,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def small():
-    """The network in float32, and many test digits that it has right."""
-    model = weights.load("digits_cnn_digits")
-    images, y = tensors(*sets.load("digits").test)
-    x = unit_floats(images)
-    with torch.no_grad():
-        right = model(x).argmax(1) == y
-    return model, x[right][:100], y[right][:100]
+    return right_digits()
 
 
 def seeded(seed=0):

@@ -4,10 +4,10 @@ from math import inf
 
 import pytest
 import torch
+from attack_table import right_digits
+from oracles import oracle
 
-from cnnlib import attacks, weights
-from cnnlib.data import sets, tensors
-from cnnlib.evaluate import unit_floats
+from cnnlib import attacks
 from cnnlib.inputs import Threat, distance
 
 SEEDS = range(3)
@@ -15,13 +15,7 @@ SEEDS = range(3)
 
 @pytest.fixture(scope="module")
 def small():
-    """A network, and digits that it has right."""
-    model = weights.load("digits_cnn_digits")
-    images, y = tensors(*sets.load("digits").test)
-    x = unit_floats(images)
-    with torch.no_grad():
-        right = model(x).argmax(1) == y
-    return model, x[right][:100], y[right][:100]
+    return right_digits()
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +37,7 @@ def mean(values):
 
 @pytest.mark.parametrize(("norm", "name", "eps"), [(inf, "Linf", 0.1), (2, "L2", 0.4)])
 def test_square_fools_as_many_as_the_authors_program(norm, name, eps, small):
-    square = pytest.importorskip("pyautoattack.square")
+    square = oracle("pyautoattack.square")
     model, x, y = small
     ours, theirs = [], []
     for seed in SEEDS:
@@ -59,7 +53,7 @@ def test_square_fools_as_many_as_the_authors_program(norm, name, eps, small):
 @pytest.mark.parametrize(("norm", "constraint"), [(2, "l2"), (inf, "linf")])
 @pytest.mark.parametrize("steps", [2, 8])
 def test_hop_skip_jump_comes_as_near_as_foolbox(norm, constraint, steps, small):
-    foolbox = pytest.importorskip("foolbox")
+    foolbox = oracle("foolbox")
     other = foolbox.attacks.HopSkipJumpAttack(steps=steps, constraint=constraint)
     theirs, queries = by_foolbox(foolbox, other, norm, small)
     model, x, y = small
@@ -69,7 +63,7 @@ def test_hop_skip_jump_comes_as_near_as_foolbox(norm, constraint, steps, small):
 
 
 def test_boundary_comes_as_near_as_foolbox(small):
-    foolbox = pytest.importorskip("foolbox")
+    foolbox = oracle("foolbox")
     theirs, queries = by_foolbox(foolbox, foolbox.attacks.BoundaryAttack(steps=600), 2, small)
     model, x, y = small
     found = attacks.boundary(model, x[:40], y[:40], Threat(2, 100), queries=queries)

@@ -5,19 +5,13 @@ from math import inf
 
 import pytest
 import torch
+from oracles import oracle
 
 from cnnlib import weights
 from cnnlib.attacks import apgd, cross_entropy, difference_ratio, fgsm, pgd
 from cnnlib.data import sets, tensors
 from cnnlib.evaluate import unit_floats
 from cnnlib.inputs import Threat
-
-
-def oracle(name):
-    """Import another library, whose own warnings are none of ours; without it the test is skipped."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip(name)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from math import inf
 
 import pytest
 import torch
+from oracles import oracle
 
 from cnnlib import weights
 from cnnlib.attacks import carlini_wagner, deepfool, lbfgs
@@ -17,9 +18,7 @@ FAR = 99.0
 
 @pytest.fixture(scope="module")
 def foolbox():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("foolbox")
+    return oracle("foolbox")
 
 
 @pytest.fixture(scope="module")
