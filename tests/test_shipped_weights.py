@@ -66,16 +66,22 @@ def test_numpy_takes_them_and_gives_the_same_logits(name):
     np.testing.assert_allclose(ours.forward((x - mean) / std), theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
 
 
-@pytest.mark.parametrize("model", ["resnet20", "coatnet_cifar"])
-def test_no_rate_did_better_on_held_out_images_than_by_chance(model):
-    rows = [
-        row for row in read(RESULTS / "recipes.csv") if row["network"] == f"{model} cifar10" and row["epochs"] == "4"
-    ]
+@pytest.mark.parametrize(
+    ("network", "taken", "epochs", "trials"),
+    [
+        ("resnet20 cifar10", "--lr 0.2", 4, 4),
+        ("coatnet_cifar cifar10", "--lr 0.004", 4, 4),
+        ("lenet5 mnist", "--lr 0.05 --augment shift", 10, 8),
+        ("lenet5 mnist", "--lr 0.05 --augment shift --epochs 40", 40, 3),
+    ],
+)
+def test_no_options_did_better_on_held_out_images_than_by_chance(network, taken, epochs, trials):
+    assert set(taken.split()) <= set(RECIPES[network.replace(" ", "_")].split())
+    rows = [row for row in read(RESULTS / "recipes.csv") if (row["network"], row["epochs"]) == (network, str(epochs))]
     right = {row["trial"]: float(row["validation_accuracy"]) for row in rows}
     best = max(right.values())
-    (taken,) = (right[trial] for trial in right if f"{trial} " in RECIPES[f"{model}_cifar10"])
-    assert len(right) == 4
-    assert taken > best - 2 * (best * (1 - best) / 5000) ** 0.5
+    assert len(right) == trials
+    assert right[taken] > best - 2 * (best * (1 - best) / 5000) ** 0.5
 
 
 @pytest.mark.parametrize("name", weights.names())
