@@ -36,6 +36,16 @@ def same_where_attacked(found, theirs):
     return torch.equal(found.adversarial[found.attacked], theirs[found.attacked]) and found.attacked.sum() > 90
 
 
+def test_foolbox_leaves_gradients_in_the_weights_where_ours_leaves_none(model, data):
+    """As the page of experiments says."""
+    model.zero_grad()
+    fgsm(model, *data, Threat(inf, 0.1))
+    assert all(parameter.grad is None for parameter in model.parameters())
+    by_foolbox(oracle("foolbox").attacks.FGSM(), model, data, 0.1)
+    assert all(parameter.grad.any() for parameter in model.parameters())
+    model.zero_grad()
+
+
 @pytest.mark.parametrize("eps", [0.05, 0.1, 0.2])
 def test_fgsm_is_that_of_torchattacks_to_the_bit(model, data, eps):
     theirs = oracle("torchattacks").FGSM(model, eps=eps)(*data)

@@ -114,13 +114,23 @@ def of_two_networks() -> str:
 
 def beside_libraries() -> str:
     """Return the table of each attack's time beside the faster of two libraries, theirs over ours, by batch."""
+    return by_batch(lambda row: {"": min((row["torchattacks"], row["foolbox"]), key=lambda of: float(of or inf))})
+
+
+def within_frozen() -> str:
+    """Return the table of foolbox's times over ours, as it comes and with the model frozen, by batch."""
+    return by_batch(
+        lambda row: {", as it comes": row["foolbox"], ", frozen": row["foolbox_frozen"]} if row["foolbox"] else {}
+    )
+
+
+def by_batch(ratios: Callable[[dict[str, str]], dict[str, str]]) -> str:
+    """Return a table of ratios of times: lines by the attack and what `ratios` adds to its name, columns by batch."""
     found: dict[str, dict[str, str]] = {}
     for row in harness.read(ROOT / "benchmarks" / "results" / "attacks.csv"):
-        batch = f"{NAMES[row['data']]}, {row['batch']}"
         attack = row["attack"].replace("Linf", "norm ∞").replace("L2", "norm 2")
-        found.setdefault(attack, {})[batch] = min(
-            (row["torchattacks"], row["foolbox"]), key=lambda of: float(of or inf)
-        )
+        for more, ratio in ratios(row).items():
+            found.setdefault(attack + more, {})[f"{NAMES[row['data']]}, {row['batch']}"] = f"{float(ratio):.2f}"
     batches = list(dict.fromkeys(batch for of in found.values() for batch in of))
     return markdown(("attack", *batches), [(name, *(of[batch] for batch in batches)) for name, of in found.items()])
 
@@ -201,6 +211,7 @@ def contents() -> dict[str, str]:
         "attribution_labels_table": of_two_networks(),
         "attribution_located_table": on_objects(),
         "attacks_speed": beside_libraries(),
+        "attacks_frozen": within_frozen(),
     }
 
 
