@@ -230,8 +230,8 @@ def test_a_result_does_not_speak_of_another_model():
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"images": X + 1}, ValueError, "x runs from .* expected pixels from 0 to 1"),
-        ({"images": (255 * X).byte()}, ValueError, "x is torch.uint8"),
+        ({"images": X + 1}, ValueError, "images runs from .* expected pixels from 0 to 1"),
+        ({"images": (255 * X).byte()}, ValueError, "images is torch.uint8"),
         ({"y": torch.eye(4)[:3]}, ValueError, "y is torch.float32"),
         ({"y": torch.tensor([0, 1, 9])}, ValueError, "y runs from 0 to 9; expected classes from 0 to 3"),
         ({"target": torch.tensor([0])}, ValueError, "target is torch.int64"),

@@ -189,7 +189,8 @@ def test_bad_input_to_patches_is_named():
     model, (x, _) = victim(), digits(12)
     for options, says in (
         ({"count": 13}, "count is 13; expected at most the 12 images"),
-        ({"channels": [32]}, r"channels is \[32\]; expected numbers from 0 to 31"),
+        ({"channels": [32]}, r"channels is \[32\]; expected some from 0 to 31"),
+        ({"channels": []}, r"channels is \[\]; expected some from 0 to 31"),
         ({"channels": [-1]}, "channels is -1"),
     ):
         with pytest.raises(ValueError, match=says):

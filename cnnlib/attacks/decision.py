@@ -12,6 +12,7 @@ from cnnlib.inputs import Nearest, Result, Threat, Victim, attack_on, distance, 
 from cnnlib.inputs.draws import normal
 from cnnlib.inputs.search import first_query
 from cnnlib.inputs.threat import lengths, pick
+from cnnlib.inputs.victim import check_images
 
 TRIALS = 48  # images that are asked about where none are given
 CELLS = (2, 4, 8)  # across them, before they are enlarged: of so coarse a pattern a network sees every class
@@ -116,7 +117,8 @@ def begin(nearest: Approach, starts: torch.Tensor | None, left: int) -> tuple[to
         raise ValueError(
             f"starts is {found}; expected images like x, {x.dtype} (M, {', '.join(map(str, x.shape[1:]))})"
         )
-    starts = victim.threat.clip(starts[:left])
+    check_images(starts, victim.threat, name="starts")
+    starts = starts[:left]
     rows = torch.arange(len(x), device=x.device)
     fools = torch.zeros_like(rows, dtype=torch.bool)
 

@@ -10,6 +10,7 @@ from torch import nn
 from cnnlib.checks import number
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Nearest, Result, Threat, attack_on, minimise_norm
+from cnnlib.inputs.ascend import leaf
 
 CANDIDATES = 9  # other classes that are looked at, as in the paper's program: those with the largest logits
 
@@ -72,13 +73,13 @@ def _walk(nearest: Nearest, rivals: torch.Tensor, overshoots: torch.Tensor, step
     change, rows = torch.zeros_like(images), torch.arange(len(images), device=images.device)
     longer = 1 + overshoots[:, None, None, None]
     for step in range(steps + 1):
-        x = images[rows].requires_grad_()
+        x = leaf(images[rows])
         with torch.enable_grad():
             logits = nearest.ask(x, rows)
-        still = ~nearest.fools[rows]
-        if step == steps or not still.any():
-            break
-        steps_to = _to_border(x, logits, rivals[rows], victim.threat.norm)
+            still = ~nearest.fools[rows]
+            if step == steps or not still.any():
+                break
+            steps_to = _to_border(x, logits, rivals[rows], victim.threat.norm)
         rows = rows[still]
         change[rows] += steps_to[still]
         images = images.index_copy(0, rows, victim.threat.clip(victim.x[rows] + longer[rows] * change[rows]))

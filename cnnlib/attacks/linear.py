@@ -6,8 +6,8 @@ from math import inf
 
 import torch
 
-from cnnlib.inputs.threat import NORMS
-from cnnlib.inputs.victim import check_classes, check_logits
+from cnnlib.inputs.threat import NORMS, Threat
+from cnnlib.inputs.victim import check_aim, check_logits
 
 
 def fool_linear(
@@ -49,9 +49,7 @@ def fool_linear(
     weight, bias, x = weight.detach(), bias.detach(), x.detach()
     if len(weight) == 1:  # the sign of one score: the other class scores 0
         weight, bias = (torch.cat([torch.zeros_like(each), each]) for each in (weight, bias))
-    check_classes("y", y, x)
-    if target is not None:
-        check_classes("target", target, x)
+    check_aim(y, target, x)
     logits = x @ weight.T + bias
     check_logits(logits, x, y, target)
     towards = weight - weight[y][:, None]  # (N, K, D)
@@ -115,5 +113,7 @@ def _check(
         raise ValueError(f"{found}; expected (K, D), (K,) and (N, D)")
     if norm not in NORMS:
         raise ValueError(f"norm is {norm!r}; expected 0, 2 or math.inf")
+    if box is not None:
+        Threat(norm, 0, box=box)  # which refuses what is no box
     if box is not None and x.numel() and not box[0] <= x.min() <= x.max() <= box[1]:
         raise ValueError(f"x runs from {x.min():g} to {x.max():g}; expected numbers from {box[0]:g} to {box[1]:g}")

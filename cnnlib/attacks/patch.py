@@ -141,5 +141,8 @@ def random_patch(x: torch.Tensor, sticker: Sticker, *, generator: torch.Generato
 
 def _grey(x: torch.Tensor, sticker: Sticker) -> torch.Tensor:
     """Return a grey picture with as many pixels as the sticker covers at its largest, (1, C, s, s)."""
+    if not isinstance(sticker, Sticker):
+        raise TypeError(f"sticker is {sticker!r}; expected a Sticker")
+    check_images(x, Threat(0, 0))
     side = max(1, ceil(sticker.width * min(x.shape[2:]) * sticker.scale[1]))
     return x.new_full((1, x.shape[1], side, side), 0.5)

@@ -7,9 +7,11 @@ from math import inf
 import torch
 from torch import nn
 
+from cnnlib.checks import function
 from cnnlib.geometry import as_int
 from cnnlib.inputs.draws import draws
 from cnnlib.inputs.freeze import frozen
+from cnnlib.inputs.result import predicted
 from cnnlib.inputs.threat import Threat
 from cnnlib.inputs.transforms import (
     Transform,
@@ -92,18 +94,19 @@ def views_that_fool(
     count: int = 100,
 ) -> torch.Tensor:
     """Return which of `count` fresh views fool the model, (count, N) of bool; the arguments are those of `survival`."""
-    check_images(images, Threat(inf, 0))
+    check_images(images, Threat(inf, 0), name="images")
+    function("transform", transform)
     check_aim(y, target, images)
     check_model(model, images)
     count, numbers = as_int("count", count, 1), draws(generator)
     fooled = torch.zeros(count, len(images), dtype=torch.bool, device=images.device)
     with frozen(model), torch.no_grad():
         for view in range(count if len(images) else 0):
-            seen = transform(images, numbers)
+            seen = transform(images.clone(), numbers)  # the model may work in place
             if len(seen) != len(images):
                 raise ValueError(f"transform returns {len(seen)} views of {len(images)} images; expected one of each")
             logits = model(seen)
             check_logits(logits, images, y, target)
-            found = logits.argmax(1)
+            found = predicted(logits)
             fooled[view] = found != y if target is None else found == target
     return fooled

@@ -8,6 +8,7 @@ from math import nan
 import torch
 from torch import nn
 
+from cnnlib.checks import function
 from cnnlib.inputs import Result, Threat, attack_on
 
 
@@ -37,6 +38,9 @@ def transfer(
     [False, True]
     """
     with attack_on(model, x, y, threat, target=target, generator=generator) as victim:
+        function("attack", attack)
+        if not isinstance(surrogate, nn.Module):
+            raise TypeError(f"surrogate is {type(surrogate).__name__}; expected a torch.nn.Module")
         victim.ask(x)
         towards = {} if target is None else {"target": target}
         found = attack(surrogate, x, y, threat, generator=generator, **towards)

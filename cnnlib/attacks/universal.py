@@ -102,6 +102,9 @@ def random_signs(x: torch.Tensor, threat: Threat, *, generator: torch.Generator 
     >>> chance.perturbation.abs().unique(), chance.perturbation.shape
     (tensor([0.2500]), torch.Size([1, 1, 2, 2]))
     """
+    if not isinstance(threat, Threat):
+        raise TypeError(f"threat is {threat!r}; expected a Threat")
+    check_images(x, threat)
     if threat.norm not in (2, inf):
         raise ValueError(f"threat has the norm {threat.norm:g}; expected 2 or inf for random signs")
     signs = torch.randint(2, (1, *x.shape[1:]), generator=draws(generator)).to(x) * 2 - 1

@@ -18,6 +18,7 @@ from cnnlib.checks import number
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Threat, frozen
 from cnnlib.inputs.draws import draws, normal
+from cnnlib.inputs.result import predicted
 from cnnlib.inputs.victim import check_images, check_logits, check_model
 
 ABSTAIN = -1  # the class of an image about which the votes do not tell
@@ -30,7 +31,7 @@ class Certificate(NamedTuple):
     radius: torch.Tensor
 
 
-def noisy(images: torch.Tensor, generator: torch.Generator, *, sigma: float) -> torch.Tensor:
+def noisy(images: torch.Tensor, generator: torch.Generator | None, *, sigma: float) -> torch.Tensor:
     """Add noise N(0, σ²) to each image, as an `augment` of `train`: a network must know noise to vote well.
 
     Section 3.3; pixels may leave the box.
@@ -38,7 +39,7 @@ def noisy(images: torch.Tensor, generator: torch.Generator, *, sigma: float) -> 
     >>> noisy(torch.zeros(3, 1, 64, 64), torch.Generator().manual_seed(0), sigma=0.25).std().round(decimals=2)
     tensor(0.2500)
     """
-    return images + _positive("sigma", sigma) * normal(images, generator, count=len(images))
+    return images + _positive("sigma", sigma) * normal(images, draws(generator), count=len(images))
 
 
 def predict(
@@ -149,11 +150,9 @@ def _votes(
             for i, image in enumerate(x):
                 logits = model(image + noise)
                 check_logits(logits, noise, torch.zeros(1), None)
-                if logits.isnan().any():  # which argmax would take for the largest
-                    raise ValueError("model returns NaN for an image with noise; expected numbers")
                 if logits.shape[1] > votes.shape[1]:
                     votes = nn.functional.pad(votes, (0, logits.shape[1] - votes.shape[1]))
-                votes[i] += torch.bincount(logits.argmax(1), minlength=votes.shape[1])
+                votes[i] += torch.bincount(predicted(logits), minlength=votes.shape[1])
     return votes
 
 

@@ -10,7 +10,8 @@ from torch import nn
 from cnnlib.checks import number
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Threat, ascend, cross_entropy, frozen, steepest
-from cnnlib.inputs.victim import check_classes, check_images, check_logits
+from cnnlib.inputs.draws import draws
+from cnnlib.inputs.victim import check_classes, check_images, check_logits, check_model
 
 
 @dataclass(frozen=True)
@@ -56,24 +57,25 @@ class Adversary:
             raise ValueError(f"step_size is {self.step_size!r}; expected a positive number")
 
     def __call__(
-        self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator, step: int
+        self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator | None, step: int
     ) -> torch.Tensor:
         """Return the worst images found around x (N, C, H, W) with the labels y (N,), in a `step` of the training."""
         check_images(x, self.threat)
         check_classes("y", y, x)
+        check_model(model, x)
         grown = min(1.0, (step + 1) / max(1, self.ramp))
         threat, size = replace(self.threat, eps=self.threat.eps * grown), self.step_size
         if size is None:
             size = (1.25 if self.steps == 1 else 2.5 / self.steps) * threat.eps
 
         def objective(images: torch.Tensor) -> torch.Tensor:
-            logits = model(images)
+            logits = model(images.clone())  # it may work in place
             check_logits(logits, images, y, None)
             return cross_entropy(logits, y, None)
 
         with frozen(model):
             return ascend(
-                threat.somewhere(x, generator, count=len(x)),
+                threat.somewhere(x, draws(generator), count=len(x)),
                 objective,
                 step_rule=steepest(threat.norm, size),
                 project=threat.around(x),

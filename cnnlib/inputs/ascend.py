@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 
+from cnnlib.checks import function
 from cnnlib.geometry import as_int
 from cnnlib.inputs.draws import draws
 
@@ -47,7 +48,7 @@ def ascend(
     every step, and what is climbed is the mean over them (Athalye et al., 2018, https://arxiv.org/abs/1707.07397).
 
     Raises ValueError for an objective that does not give one number for each input, or does not depend on them, and in
-    the end for one that was not finite at some step.
+    the end for one that was not finite at some step, or whose last gradient is not.
 
     >>> target = torch.tensor([[1.0, 5.0]])
     >>> found = ascend(
@@ -66,7 +67,7 @@ def ascend(
         with torch.no_grad():
             x = project(step_rule(x, gradient, values))
         history.append(values)
-    return Ascent(x.detach(), _finite(history) if history else x.new_zeros(0, len(x)))
+    return Ascent(x.detach(), _finite(history, gradient) if history else x.new_zeros(0, len(x)))
 
 
 def value_and_gradient(
@@ -81,7 +82,7 @@ def value_and_gradient(
     The gradient is computed within the context `back`. ValueError, with the `name` of what was asked, where it gives
     anything but a number for each input, or one that does not depend on the inputs.
     """
-    x = x.detach().requires_grad_()
+    x = leaf(x)
     with torch.enable_grad():
         values = objective(x)
     if values.shape != x.shape[:1]:
@@ -93,11 +94,19 @@ def value_and_gradient(
     return values.detach(), gradient
 
 
+def leaf(x: torch.Tensor) -> torch.Tensor:
+    """Return inputs with which a graph begins; ValueError where torch.inference_mode() allows none."""
+    if torch.is_inference_mode_enabled() or x.is_inference():
+        raise ValueError("x is asked for a gradient in torch.inference_mode(), or comes from it; expected neither")
+    return x.detach().requires_grad_()
+
+
 def mean_over_views(objective: Objective, transforms: Transforms, generator: torch.Generator | None) -> Objective:
     """Return the objective that is the mean of another over views of each input, drawn anew whenever it is asked.
 
     It raises ValueError where `transforms` does not return a multiple of its inputs.
     """
+    function("transforms", transforms)
     numbers = draws(generator)
 
     def mean(x: torch.Tensor) -> torch.Tensor:
@@ -109,10 +118,16 @@ def mean_over_views(objective: Objective, transforms: Transforms, generator: tor
     return mean
 
 
-def _finite(history: list[torch.Tensor]) -> torch.Tensor:
-    """Return what the objective was at every step, (steps, N); looked at once, since every look waits for the model."""
+def _finite(history: list[torch.Tensor], gradient: torch.Tensor) -> torch.Tensor:
+    """Return what the objective was at every step, (steps, N); looked at once, since every look waits for the model.
+
+    Of the gradients the last one tells: an input whose gradient is NaN stays where it is, with that gradient, or is NaN
+    itself, and so is then the objective.
+    """
     values = torch.stack(history)
     if not values.isfinite().all():
         step = int((~values.isfinite()).any(1).nonzero()[0])
         raise ValueError(f"objective returns {values[step]} at step {step}; expected finite numbers")
+    if not gradient.isfinite().all():
+        raise ValueError("objective has a gradient of inf or nan; expected finite numbers")
     return values

@@ -22,7 +22,8 @@ class Result:
     attack climbed or kept, (steps, attacked images).
 
     `predictions`, `success` and their `rounded_` twins, of the images as a file has them, are computed when they are
-    first asked for. They need the model as it was during the attack: RuntimeError if its parameters have changed since.
+    first asked for. They need the model as it was during the attack: RuntimeError if torch knows that its parameters
+    were written to since, which it does not of `.data`, and ValueError for answers that are NaN.
     """
 
     x: torch.Tensor = field(repr=False)
@@ -88,7 +89,18 @@ class Result:
         if not len(images):
             return self.y.clone()
         with frozen(self.model), torch.no_grad():
-            return self.model(images).argmax(1)
+            return predicted(self.model(images.clone()))  # it may work in place
+
+
+def predicted(logits: torch.Tensor) -> torch.Tensor:
+    """Return the class of each image, (N,), that has the largest logit; ValueError for NaN, which argmax finds larger.
+
+    >>> predicted(torch.tensor([[1.0, 3.0], [2.0, 0.0]]))
+    tensor([1, 0])
+    """
+    if logits.isnan().any():
+        raise ValueError("model returns NaN; expected numbers")
+    return logits.argmax(1)
 
 
 def version_of(model: nn.Module) -> int:

@@ -9,10 +9,11 @@ from math import inf
 import torch
 from torch import nn
 
+from cnnlib.checks import function
 from cnnlib.inputs.draws import draws
 from cnnlib.inputs.freeze import frozen
 from cnnlib.inputs.losses import Loss
-from cnnlib.inputs.result import Result, version_of
+from cnnlib.inputs.result import Result, predicted, version_of
 from cnnlib.inputs.threat import NORMS, Threat, pick
 
 
@@ -80,15 +81,25 @@ class Victim:
 
     def ask(self, x: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Return the logits of images, each a version of one in x: `rows` tells of which, or there are K of each."""
-        logits = self.model(x) if len(x) else x.new_zeros(0, self.classes)
-        if self.attacked is None:
-            check_logits(logits, *self.all)
-            self.attacked, self.classes = logits.detach().argmax(1) == self.y, logits.shape[1]
+        logits = self._first(x) if self.attacked is None else self._logits(x)
         if rows is None:
             self.uncounted += len(x) // max(1, len(self.x))
         else:
             self.counted.index_add_(0, self.rows[rows], torch.ones_like(rows))
         return logits
+
+    def _first(self, x: torch.Tensor) -> torch.Tensor:
+        """Ask about a copy, and on copies ever after if the model works in place on what it is given."""
+        copy = x.clone()
+        logits = self._logits(copy)
+        if not copy.is_inference() and copy._version:
+            self.model.register_forward_pre_hook(lambda model, inputs: inputs[0].clone())  # goes when the model thaws
+        check_logits(logits, *self.all)
+        self.attacked, self.classes = predicted(logits.detach()) == self.y, logits.shape[1]
+        return logits
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model(x) if len(x) else x.new_zeros(0, self.classes)
 
     def skip_mistaken(self) -> torch.Tensor:
         """Keep only those images that the model has right; return its logits of them."""
@@ -104,6 +115,7 @@ class Victim:
 
     def objective(self, loss: Loss) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return the function that an attack climbs: how wrong, by `loss`, the model is about versions of x."""
+        function("loss", loss)
 
         def value(x: torch.Tensor) -> torch.Tensor:
             views = len(x) // max(1, len(self.y))
@@ -152,6 +164,7 @@ class Kept:
     """An objective that keeps of each image the last version that fools, or until one does the worst for the model."""
 
     def __init__(self, victim: Victim, loss: Loss) -> None:
+        function("loss", loss)
         self.victim, self.loss, self.images = victim, loss, victim.x
         self.values = victim.x.new_full((len(victim.x),), -inf)
         self.fooled = torch.zeros_like(victim.y, dtype=torch.bool)
@@ -167,17 +180,17 @@ class Kept:
         return values
 
 
-def check_images(x: torch.Tensor, threat: Threat) -> None:
+def check_images(x: torch.Tensor, threat: Threat, *, name: str = "x") -> None:
     """Raise TypeError or ValueError unless x is floats (N, C, H, W) in the threat's box."""
     if not isinstance(x, torch.Tensor):
-        raise TypeError(f"x is {type(x).__name__}; expected a torch.Tensor")
+        raise TypeError(f"{name} is {type(x).__name__}; expected a torch.Tensor")
     if x.dtype not in (torch.float32, torch.float64) or x.ndim != 4:
-        raise ValueError(f"x is {x.dtype} {tuple(x.shape)}; expected float32 or float64 (N, C, H, W)")
+        raise ValueError(f"{name} is {x.dtype} {tuple(x.shape)}; expected float32 or float64 (N, C, H, W)")
     low, high = threat.box
     if x.numel():
         least, largest = (float(end) for end in x.detach().aminmax())
         if not (least >= low and largest <= high):  # NaN is neither
-            raise ValueError(f"x runs from {least:g} to {largest:g}; expected pixels from {low:g} to {high:g}")
+            raise ValueError(f"{name} runs from {least:g} to {largest:g}; expected pixels from {low:g} to {high:g}")
 
 
 def check_logits(logits: torch.Tensor, x: torch.Tensor, y: torch.Tensor, target: torch.Tensor | None) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cnnlib.checks import number
 from cnnlib.geometry import as_int
 from cnnlib.visualize.layers import check, logits_of, reading
 from cnnlib.visualize.rectifiers import Rule, deconvolved, guided, input_gradient
@@ -92,7 +93,10 @@ def integrated_gradients(
 
 def as_baseline(baseline: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Return a baseline that goes with x, or raise ValueError unless it has its shape, and pixels from 0 to 1."""
-    values = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
+    if isinstance(baseline, torch.Tensor):
+        values = baseline.to(x)
+    else:
+        values = torch.tensor(number("baseline", baseline), dtype=x.dtype, device=x.device)
     try:
         expanded = values.expand_as(x)
     except RuntimeError:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from cnnlib.checks import number
+from cnnlib.checks import number, sequence
 from cnnlib.geometry import as_int
 from cnnlib.inputs import frozen
 from cnnlib.inputs.draws import draws
@@ -71,7 +71,7 @@ def loss_line(
     >>> torch.allclose(line[1], nn.functional.cross_entropy(model(x), y))
     True
     """
-    points = [(distance,) for distance in distances]
+    points = [(distance,) for distance in sequence("distances", distances)]
     return _losses(model, x, y, [direction], points, batch_size)
 
 
@@ -90,10 +90,11 @@ def loss_plane(
 
     Drawn by `cnnlib.plotting.landscapes.plane`.
     """
-    if len(directions) != 2:
+    if len(sequence("directions", directions)) != 2:
         raise ValueError(f"directions are {len(directions)}; expected two")
-    points = [(down, across) for down in distances for across in distances]
-    return _losses(model, x, y, directions, points, batch_size).view(len(distances), len(distances))
+    along = sequence("distances", distances)
+    points = [(down, across) for down in along for across in along]
+    return _losses(model, x, y, directions, points, batch_size).view(len(along), len(along))
 
 
 def _losses(
@@ -122,7 +123,7 @@ def _losses(
             }
             total = 0.0
             for images, labels in zip(x.split(batches), y.split(batches), strict=True):
-                logits = functional_call(model, moved, (images,))
+                logits = functional_call(model, moved, (images.clone(),))
                 check_logits(logits, images, labels, None)
                 total += F.cross_entropy(logits.double(), labels, reduction="sum").item()
             losses.append(total / len(x))
@@ -130,6 +131,8 @@ def _losses(
 
 
 def _check_direction(direction: Direction, parameters: Mapping[str, torch.Tensor]) -> None:
+    if not isinstance(direction, Mapping):
+        raise TypeError(f"direction is {direction!r}; expected a tensor for each parameter, by name")
     shapes = {name: tuple(value.shape) for name, value in parameters.items()}
     found = {name: tuple(value.shape) for name, value in direction.items()}
     for name in sorted(shapes.keys() | found.keys()):

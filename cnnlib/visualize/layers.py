@@ -46,12 +46,12 @@ def reading(model: nn.Module, *layers: str) -> Iterator[Read]:
             if not layer:
                 raise ValueError(f"model returns {type(output).__name__}; expected a tensor")
             raise ValueError(f"layer is {layer!r}, which puts out {type(output).__name__}; expected a tensor")
-        kept[layer] = output
-        return output.clone()  # what comes next may work in place
+        kept[layer] = output.clone()  # it may share numbers with what was put in
+        return kept[layer].clone()  # what comes next may work in place
 
     def read(x: torch.Tensor) -> list[torch.Tensor]:
         kept.clear()
-        model(x)
+        model(x.clone())
         for layer in layers:
             if layer not in kept:
                 raise ValueError(f"layer is {layer!r}, which the model does not call; expected one that it calls")

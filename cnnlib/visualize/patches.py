@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from cnnlib.checks import sequence
 from cnnlib.geometry import as_int
 from cnnlib.models.trace import trace
 from cnnlib.shapes import Axis
@@ -138,10 +139,12 @@ def _strongest(answer: torch.Tensor, layer: str) -> tuple[torch.Tensor, torch.Te
 
 
 def _as_channels(channels: Sequence[int] | None, available: int, device: torch.device) -> torch.Tensor:
-    chosen = range(available) if channels is None else [as_int("channels", channel, 0) for channel in channels]
-    if any(channel >= available for channel in chosen):
-        raise ValueError(f"channels is {channels}; expected numbers from 0 to {available - 1}, as the layer has")
-    return torch.tensor(list(chosen), dtype=torch.int64, device=device)
+    if channels is None:
+        return torch.arange(available, device=device)
+    chosen = [as_int("channels", channel, 0) for channel in sequence("channels", channels)]
+    if not chosen or max(chosen) >= available:
+        raise ValueError(f"channels is {channels}; expected some from 0 to {available - 1}, as the layer has")
+    return torch.tensor(chosen, device=device)
 
 
 def _fields(model: nn.Module, x: torch.Tensor, layer: str) -> tuple[Axis, ...]:

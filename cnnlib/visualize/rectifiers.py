@@ -62,7 +62,10 @@ def input_gradient(x: torch.Tensor, score: Score, rule: Rule | None = None) -> t
     """
     if not len(x):
         return torch.zeros_like(x)
-    return value_and_gradient(x, score, name="model", back=None if rule is None else _Rectifiers(rule))[1]
+    _, gradient = value_and_gradient(x, score, name="model", back=None if rule is None else _Rectifiers(rule))
+    if not gradient.isfinite().all():
+        raise ValueError("model has a gradient of inf or nan; expected finite numbers")
+    return gradient
 
 
 class _Rectifiers(TorchDispatchMode):

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnlib.geometry import IntOrTuple, as_ints
+from cnnlib.inputs.ascend import leaf
 from cnnlib.visualize.gradients import as_baseline
 from cnnlib.visualize.layers import check, logits_of, reading
 
@@ -27,7 +28,7 @@ def grad_cam(model: nn.Module, x: torch.Tensor, y: torch.Tensor, layer: str) -> 
     if not len(x):
         return x.new_zeros(0, 1, *x.shape[2:])
     with reading(model, layer, "") as read, torch.enable_grad():
-        planes, logits = read(x.detach().requires_grad_())  # a model whose parameters are frozen needs it
+        planes, logits = read(leaf(x))  # a model whose parameters are frozen needs it
         if planes.ndim != 4:
             raise ValueError(f"layer is {layer!r}, which puts out {tuple(planes.shape)}; expected (N, C, h, w)")
         score = logits_of(logits, y).sum()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from cnnlib.checks import function
 from cnnlib.inputs import frozen
 from cnnlib.inputs.draws import draws
 from cnnlib.visualize.layers import check
@@ -59,11 +60,13 @@ def randomisation(
 def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return Spearman's correlation of the rows of a and b (N, …), (N,); 0 where a row is constant.
 
-    Equal numbers share the mean of their ranks.
+    Equal numbers share the mean of their ranks. ValueError for maps of other shapes than (N, …), or of two.
 
     >>> rank_correlation(torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[3.0, 5.0, 4.0]]))
     tensor([0.5000], dtype=torch.float64)
     """
+    if a.shape != b.shape or a.ndim < 2:
+        raise ValueError(f"a is {tuple(a.shape)} and b {tuple(b.shape)}; expected (N, …), the same twice")
     first, second = (_centred_ranks(rows.flatten(1)) for rows in (a, b))
     sizes = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
     return (first * second).sum(1) / sizes.clamp(min=1e-12)
@@ -82,11 +85,12 @@ def _called(model: nn.Module, x: torch.Tensor) -> list[str]:
         for name, module in model.named_modules():
             if next(module.parameters(recurse=False), None) is not None:
                 module.register_forward_hook(lambda *_, name=name: names.setdefault(name))
-        model(x[:1])
+        model(x[:1].clone())
     return list(names)
 
 
 def _maps(attribution: Attribution, model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    function("attribution", attribution)
     maps = attribution(model, x, y)
     if not isinstance(maps, torch.Tensor) or maps.ndim < 2 or len(maps) != len(x):
         found = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps).__name__

@@ -24,8 +24,9 @@ def gram(planes: torch.Tensor) -> torch.Tensor:
     tensor([[[2.5000, 3.0000],
              [3.0000, 4.5000]]])
     """
-    if planes.ndim != 4:
-        raise ValueError(f"planes is {tuple(planes.shape)}; expected (N, C, H, W)")
+    if not isinstance(planes, torch.Tensor) or planes.ndim != 4:
+        found = tuple(planes.shape) if isinstance(planes, torch.Tensor) else repr(planes)
+        raise ValueError(f"planes is {found}; expected (N, C, H, W)")
     flat = planes.flatten(2)
     return flat @ flat.mT / max(1, flat.shape[2])
 

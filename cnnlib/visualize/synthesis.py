@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from cnnlib.checks import number
+from cnnlib.checks import number, sequence
 from cnnlib.evaluate import device_of
 from cnnlib.geometry import as_int
 from cnnlib.inputs import Ascent, ascend, steepest
@@ -67,7 +67,7 @@ def maximise_activation(
     """
     if not number("norm", norm) > 0:
         raise ValueError(f"norm is {norm}; expected a positive number")
-    steps = as_int("steps", steps, 0)
+    steps, units = as_int("steps", steps, 0), sequence("units", units)
     blank, taken = _blank(model, len(units), shape), 0
 
     def image(u: torch.Tensor) -> torch.Tensor:
