@@ -22,8 +22,8 @@ class Result:
     attack climbed or kept, (steps, attacked images).
 
     `predictions`, `success` and their `rounded_` twins, of the images as a file has them, are computed when they are
-    first asked for. They need the model as it was during the attack: RuntimeError if torch knows that its parameters
-    were written to since, which it does not of `.data`, and ValueError for answers that are NaN.
+    first asked for. They need the model as it was during the attack: RuntimeError if a parameter was written to since.
+    What is written by `.data`, or to a buffer, is not noticed. ValueError for answers that are NaN.
     """
 
     x: torch.Tensor = field(repr=False)
