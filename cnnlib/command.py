@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ import torch
 from torch import nn
 
 from cnnlib import distributed, schedules, weights
+from cnnlib.checks import fraction
 from cnnlib.data import augment, sets, split, tensors
+from cnnlib.defend import Adversary
 from cnnlib.divergence import Diverged
 from cnnlib.evaluate import PRECISIONS, Evaluation, evaluate
 from cnnlib.files import write_whole
 from cnnlib.history import sentence
+from cnnlib.inputs import Threat
 from cnnlib.models import NAMED, build
 from cnnlib.models.normalise import Normalise
 from cnnlib.train import Augment, train
@@ -80,6 +84,11 @@ def train_options() -> argparse.ArgumentParser:
     parser.add_argument("--momentum", type=float, default=0.9, help="0.9; of sgd alone")
     parser.add_argument("--weight-decay", type=float, help="5e-4; adamw 0.05")
     parser.add_argument("--label-smoothing", type=float, help=usual("label_smoothing"))
+    parser.add_argument(
+        "--adversary-eps", type=float, metavar="E", help="train on images changed, within ±E, by an attack"
+    )
+    parser.add_argument("--adversary-steps", type=positive, metavar="K", help="of that attack: 7")
+    parser.add_argument("--adversary-ramp", type=float, metavar="R", help="share of the training in which E grows: 0")
     parser.add_argument("--channels-last", action="store_true", help="the memory layout that convolutions prefer")
     parser.add_argument("--patience", type=positive, help="stop after so many epochs without a lower held-out loss")
     parser.add_argument("--test", action="store_true", help="at the end, evaluate on the test set")
@@ -95,6 +104,8 @@ def with_usual(options: argparse.Namespace) -> argparse.Namespace:
     """
     usual = USUAL[options.data] | USUAL_OF_OPTIMISER[options.optimiser]
     usual["out"] = Path("runs", f"{options.model}_{options.data}_{options.seed}")
+    if options.adversary_eps is not None:
+        usual |= {"adversary_steps": 7, "adversary_ramp": 0.0}
     asked = {name: value for name, value in vars(options).items() if value is not None}
     return argparse.Namespace(**vars(options) | usual | asked)
 
@@ -105,6 +116,8 @@ def train_command(arguments: Sequence[str] | None = None) -> None:
     options = with_usual(parser.parse_args(arguments))
     if options.patience and not options.hold_out:
         parser.error("--patience needs --hold-out: images to judge by")
+    if options.adversary_eps is None and (options.adversary_steps, options.adversary_ramp) != (None, None):
+        parser.error("--adversary-steps and --adversary-ramp need --adversary-eps: how far the attack may go")
     with told_briefly(parser):
         device = distributed.local_device(options.device)
         check_writable(options.out)
@@ -132,6 +145,7 @@ def _train(model: nn.Module, data: sets.DataSet, options: argparse.Namespace) ->
         epochs=options.epochs,
         batch_size=options.batch_size,
         augment=AUGMENTATIONS[options.augment],
+        adversary=adversary(options.adversary_eps, options.adversary_steps, options.adversary_ramp, steps),
         label_smoothing=options.label_smoothing,
         validation=tensors(*held_out) if options.hold_out else None,
         patience=options.patience,
@@ -264,6 +278,13 @@ def schedule(name: str, lr: float, steps: int) -> Callable[[int], float]:
     if name == "cosine":
         return partial(schedules.cosine, lr=lr, steps=max(steps, 1), warmup=steps // 20)
     return partial(schedules.step_decay, lr=lr, milestones=(steps // 2, steps * 3 // 4))
+
+
+def adversary(eps: float | None, attack_steps: int, ramp: float, steps: int) -> Adversary | None:
+    """Return the L∞ adversary whose ε grows during a share `ramp` of the training's `steps`; without ε, none."""
+    if eps is None:
+        return None
+    return Adversary(Threat(inf, eps), steps=attack_steps, ramp=round(fraction("adversary-ramp", ramp) * steps))
 
 
 def report(result: Evaluation) -> str:

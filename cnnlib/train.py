@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from cnnlib.geometry import as_int
 from cnnlib.history import History, epochs_without_gain, sentence, write_log
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+Adversary = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Generator, int], torch.Tensor]
 
 
 def train(
@@ -38,6 +41,7 @@ def train(
     epochs: int,
     batch_size: int,
     augment: Augment | None = None,
+    adversary: Adversary | None = None,
     label_smoothing: float = 0.0,
     validation: tuple[torch.Tensor, torch.Tensor] | None = None,
     patience: int | None = None,
@@ -54,7 +58,8 @@ def train(
     images are floats, or bytes, which become numbers from 0 to 1; they are moved to the device of the model's
     parameters. `schedule(step)` is the learning rate of step 0, 1, …; see `cnnlib.schedules`. Each epoch takes the
     images in a new order, `batch_size` at a time, and drops the few that fill no batch. `augment(x, generator)` changes
-    a batch before its step. A `precision` other than "float32" is torch's automatic mixed precision.
+    a batch before its step; then `adversary(model, x, labels, generator, step)` may change it with the model in view,
+    as `defend.Adversary` does. A `precision` other than "float32" is torch's automatic mixed precision.
 
     With a `checkpoint` every epoch ends in that file, and a training that finds it goes on from there: on a processor,
     with as many threads and processes, to the same bytes. `log` is a CSV file of the rows so far. With `patience` and
@@ -85,7 +90,8 @@ def train(
         "channels_last": bool(channels_last),
         "label_smoothing": _fraction("label_smoothing", label_smoothing),
         "patience": None if patience is None else as_int("patience", patience, 1),
-        "augment": augment and getattr(augment, "__qualname__", type(augment).__name__),
+        "augment": _named(augment),
+        "adversary": _named(adversary),
     }
     steps = _steps_per_epoch(len(images), batch_size)
     if patience and validation is None:
@@ -117,6 +123,7 @@ def train(
                 optimiser=optimiser,
                 schedule=schedule,
                 augment=augment,
+                adversary=adversary and partial(adversary, model),
                 label_smoothing=label_smoothing,
                 seed=seed,
                 precision=precision,
@@ -159,6 +166,7 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     schedule: Callable[[int], float],
     augment: Augment | None,
+    adversary: Callable[[torch.Tensor, torch.Tensor, torch.Generator, int], torch.Tensor] | None,
     label_smoothing: float,
     seed: int,
     precision: str,
@@ -179,6 +187,8 @@ def _epoch(
             if augment:
                 x = augment(x, generator)
             x, target = x[rank::processes].contiguous(memory_format=_layout(channels_last)), target[rank::processes]
+            if adversary:  # each process draws its own numbers, as for the dropout of its share
+                x = adversary(x, target, torch.default_generator, epoch * batches + batch)
             lr = float(schedule(epoch * batches + batch))
             for group in optimiser.param_groups:
                 group["lr"] = lr
@@ -214,6 +224,12 @@ def _steps_per_epoch(images: int, batch_size: int) -> int:
     if batch_size % distributed.count():
         raise ValueError(f"batch_size is {batch_size}; expected a multiple of {distributed.count()}, the processes")
     return images // batch_size
+
+
+def _named(function: Callable[..., torch.Tensor] | None) -> str | None:
+    """Return the name of what changes a batch, or of a dataclass all that it says of itself."""
+    described = repr(function) if is_dataclass(function) else type(function).__name__
+    return None if function is None else getattr(function, "__qualname__", described)
 
 
 def _fraction(name: str, value: float) -> float:

@@ -23,7 +23,7 @@ SHIPPED = Path(__file__).parent / "assets" / "weights"
 
 
 def names() -> list[str]:
-    """Return the names of the shipped weights."""
+    """Return the names of the shipped weights; those that end in `_robust` were trained against an attack."""
     return sorted(path.stem for path in SHIPPED.glob("*.npz"))
 
 

@@ -28,7 +28,7 @@ from benchmarks.harness import processor
 from cnnlib.command import on_images, optimiser, schedule
 from cnnlib.data import sets, tensors
 from cnnlib.files import write_csv
-from cnnlib.train import Augment, History, train
+from cnnlib.train import Adversary, Augment, History, train
 
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
@@ -117,6 +117,7 @@ def fit(
     optimiser_name: str = "sgd",
     schedule_name: str = "cosine",
     augment: Augment | None = None,
+    adversary: Adversary | None = None,
     label_smoothing: float = 0.0,
     precision: str = "bfloat16",
     folder: Path | None = None,
@@ -138,6 +139,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         augment=augment,
+        adversary=adversary,
         label_smoothing=label_smoothing,
         seed=seed,
         precision=precision,

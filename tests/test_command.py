@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from cnnlib import command, weights
 from cnnlib.command import evaluate_command, hold_out, train_command, train_options, with_usual
 from cnnlib.data import sets
+from cnnlib.defend import Adversary
+from cnnlib.inputs import Threat
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ["--model", "digits_cnn", "--data", "digits"]
@@ -81,11 +84,39 @@ def test_the_same_command_again_says_the_same_and_other_options_are_refused(trai
         (["--lr", "0.01"], "learning rate of epoch 1 0.002; expected 0.0004"),
         (["--augment", "shift"], "augment None; expected 'shift'"),
         (["--optimiser", "adamw"], "optimiser 'SGD'; expected 'AdamW'"),
+        (["--adversary-eps", "0.2"], r"adversary None; expected 'Adversary\(threat=Threat\(norm=inf, eps=0.2"),
         (["--model", "resnet20"], "is of another model"),
         (["--hold-out", "200"], r"images '\(\d+, 1, 8, 8\)"),
     ):
         refused(capsys, train_command, [*same, *change], message)
     assert {name: (out / name).read_bytes() for name in os.listdir(out)} == before
+
+
+def test_a_training_against_an_attack_is_gone_on_with_against_the_same_one_only(tmp_path, capsys):
+    short = [*DIGITS, "--epochs", "2", "--batch-size", "400", "--out", str(tmp_path)]
+    attacked = [*short, "--adversary-eps", "0.1", "--adversary-steps", "1", "--adversary-ramp", "0.5"]
+    train_command(attacked)
+    before = (tmp_path / "weights.npz").read_bytes()
+    begun = (
+        r"adversary 'Adversary\(threat=Threat\(norm=inf, eps=0.1, .*\), steps=1, step_size=None, ramp=3\)'; expected "
+    )
+    for change in (["--adversary-eps", "0.2"], ["--adversary-steps", "2"], ["--adversary-ramp", "0"]):
+        refused(capsys, train_command, [*attacked, *change], begun + "'Adversary")
+    refused(capsys, train_command, short, begun + "None")
+    assert (tmp_path / "weights.npz").read_bytes() == before
+    train_command([*short, "--out", str(tmp_path / "plain")])
+    assert (tmp_path / "plain" / "weights.npz").read_bytes() != before
+
+
+def test_the_adversary_is_the_one_that_was_asked_for():
+    def asked(*options):
+        found = with_usual(train_options().parse_args([*DIGITS, *options]))
+        return command.adversary(found.adversary_eps, found.adversary_steps, found.adversary_ramp, 200)
+
+    assert asked() is None
+    assert asked("--adversary-eps", "0.2") == Adversary(Threat(inf, 0.2), steps=7, ramp=0)
+    ramp = asked("--adversary-eps", "0", "--adversary-steps", "1", "--adversary-ramp", "0.7")
+    assert ramp == Adversary(Threat(inf, 0.0), steps=1, ramp=140)
 
 
 def test_without_options_data_and_optimiser_decide():
@@ -135,6 +166,13 @@ def test_help_names_every_network_and_what_is_usual(capsys):
         (["--hold-out", 1437], "hold-out is 1437; expected so many that each class can keep some and give some", 1),
         (["--hold-out", 5000], "hold-out is 5000; expected 0 to 1437", 1),
         (["--patience", 3], "--patience needs --hold-out", 2),
+        (["--adversary-eps", -0.1], r"eps is -0.1; expected a number of at least 0", 1),
+        (["--adversary-eps", "nan"], "eps is nan; expected a finite number", 1),
+        (["--adversary-eps", "far"], "argument --adversary-eps: invalid float value: 'far'", 2),
+        (["--adversary-eps", 0.1, "--adversary-steps", 0], "--adversary-steps: '0' is no positive integer", 2),
+        (["--adversary-eps", 0.1, "--adversary-ramp", 2], "adversary-ramp is 2.0; expected a number from 0 to 1", 1),
+        (["--adversary-steps", 5], "--adversary-steps and --adversary-ramp need --adversary-eps", 2),
+        (["--adversary-ramp", 0.5], "--adversary-steps and --adversary-ramp need --adversary-eps", 2),
         (["--device", "tpu"], "device is 'tpu'; expected 'auto', 'cpu', 'cuda', 'cuda:1' …", 1),
         (["--model", "lenet5"], r"lenet5 does not take the images of digits, \(1, 8, 8\): x has shape", 1),
         (["--model", "coatnet_cifar"], r"coatnet_cifar does not take the images of digits, \(1, 8, 8\)", 1),

@@ -4,14 +4,9 @@ import os
 
 import numpy as np
 import pytest
+from published_sets import ROOT, here
 
 from cnnlib import data
-from cnnlib.data.lookup import PUBLISHED
-
-ROOT = os.environ.get("CNNLIB_DATA", "")
-here = pytest.mark.skipif(
-    not all(os.path.isfile(os.path.join(ROOT, name)) for name in PUBLISHED), reason="CNNLIB_DATA holds no data sets"
-)
 
 
 def moments(images):

@@ -10,9 +10,9 @@ import torch
 
 from cnnlib import models
 
-IMAGES = {"digits_cnn": (1, 8), "lenet5": (1, 28), "lenet5_1998": (1, 32), "alexnet": (3, 227)}
+IMAGES = {"digits_cnn": (1, 8), "lenet5": (1, 28), "lenet5_1998": (1, 32), "alexnet": (3, 227), "wong_kolter": (1, 28)}
 IMAGES["alexnet_one_tower"] = IMAGES["alexnet"]
-SMALL = ["digits_cnn", "lenet5", "lenet5_1998", "resnet20", "vit_cifar", "coatnet_cifar", "all_cnn_c"]
+SMALL = ["digits_cnn", "lenet5", "lenet5_1998", "wong_kolter", "resnet20", "vit_cifar", "coatnet_cifar", "all_cnn_c"]
 BAD = {"num_classes": [0, True, "3"], "in_channels": [0, None], "seed": [-1, 2**64]}
 
 

@@ -27,6 +27,7 @@ def constructor(name):
 SMALL = [  # run on real tensors
     ("lenet.lenet5", {}, (1, 28, 28)),
     ("lenet.lenet5_1998", {}, (1, 32, 32)),
+    ("wong_kolter.wong_kolter", {}, (1, 28, 28)),
     ("resnet_cifar.resnet20", {}, (3, 32, 32)),
     ("resnet_cifar.plain_network", {"depth": 8}, (3, 32, 32)),
     ("mlp.mlp", {"image_size": 28, "hidden": (30, 20)}, (1, 28, 28)),

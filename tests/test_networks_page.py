@@ -10,6 +10,7 @@ from cnnlib import models, weights
 from cnnlib.models.trace import trace
 from experiments.harness import RESULTS, read
 from tools import networks
+from tools.weights import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,23 @@ def test_what_reading_the_test_set_thrice_gave(text):
     assert round((0.9749 - scores[0]) * images) == 6
     assert set(scores[1:]) == {scores[1]}
     assert f"recipe are back at {100 * scores[1]:.2f} %" in text
+
+
+def test_how_the_robust_networks_were_chosen(text):
+    def best(name):
+        rows = [row for row in read(RESULTS / "robust_recipes.csv") if row["network"] == name]
+        return max(rows, key=lambda row: float(row["robust_accuracy"]))
+
+    digits = best("digits_cnn digits")
+    assert float(digits["validation_accuracy"]) >= 0.95
+    assert digits["trial"] == "--epochs 60 --augment none --adversary-ramp 0"
+    assert all(option in RECIPES["digits_cnn_digits_robust"] for option in ("--epochs 60", "--augment none"))
+    assert best("wong_kolter mnist")["trial"] == "--adversary-steps 3 --lr 0.05"
+    recipe = RECIPES["wong_kolter_mnist_robust"]
+    assert "--adversary-steps 3" in recipe
+    assert "--lr 0.05" in recipe
+    assert "--optimiser" not in recipe
+    assert "preferred three steps and SGD" in text
 
 
 def test_what_the_held_out_images_preferred_for_resnet(text):

@@ -50,3 +50,13 @@ def test_bad_input_is_named():
         curves({"": {str(n): {1: [1]} for n in range(7)}}, x="", y="")
     with pytest.raises(ValueError, match=r"panels has the lines \['a'\]; expected"):
         curves({"": {"a": {1: [1]}}, "empty": {}}, x="", y="")
+
+
+def test_a_logarithmic_axis_over_several_powers_of_ten_has_fewer_labels():
+    def labelled(high):
+        ax = curves({"": {"a": {1: [1.0], 2: [high]}}}, x="x", y="y", y_scale="log").axes[0]
+        low, high = ax.get_ylim()
+        return [tick for tick in ax.get_yticks() if low <= tick <= high]
+
+    assert labelled(10.0) == [1, 2, 3, 4, 5, 6, 8, 10]
+    assert labelled(1000.0) == [1, 3, 10, 30, 100, 300, 1000]

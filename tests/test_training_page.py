@@ -10,6 +10,7 @@ import yaml
 from torch.distributed.run import get_args_parser
 
 from cnnlib.command import evaluate_options, train_options, with_usual
+from experiments.harness import RESULTS, read
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "book" / "training.md").read_text("utf-8")
@@ -27,7 +28,7 @@ def commands():
 
 
 def test_the_page_has_the_commands_it_should():
-    assert len(commands()) == 7
+    assert len(commands()) == 8
     assert ["python", "-m", "cnnlib.train", "--model", "resnet20", "--data", "cifar10"] in commands()
 
 
@@ -95,6 +96,29 @@ def test_the_messages_of_the_page_are_in_the_program():
     ):
         assert message in source
         assert message in PAGE
+
+
+def test_what_one_step_and_a_ramp_do_is_what_was_measured():
+    found = {(row["network"].split()[1], row["trial"]): row for row in read(RESULTS / "robust_recipes.csv")}
+
+    def percent(data, trial, column):
+        return f"{100 * float(found[data, trial][column]):.0f} %"
+
+    one, three = (f"--adversary-steps {steps} --optimiser adamw --lr 0.003" for steps in (1, 3))
+    assert f"has {percent('mnist', one, 'train_accuracy')} of its attacked images right" in PAGE
+    assert f"it has {percent('mnist', one, 'robust_accuracy')} of held-out ones right" in PAGE
+    assert (
+        f"with {percent('mnist', three, 'train_accuracy')},\nand is: {percent('mnist', three, 'robust_accuracy')}"
+        in PAGE
+    )
+    trials = [
+        f"--epochs 60 --augment {augment} --adversary-ramp {ramp}" for augment in ("shift", "none") for ramp in (0, 0.7)
+    ]
+    shifted, grown, once, spared = (found["digits", trial] for trial in trials)
+    assert float(shifted["validation_accuracy"]) < 0.12
+    assert float(grown["validation_accuracy"]) > 0.9
+    at_once, slowly = (percent("digits", row["trial"], "robust_accuracy") for row in (once, spared))
+    assert f"keeps {at_once} of the held-out images under a stronger attack, the other {slowly}." in PAGE
 
 
 def test_the_page_is_in_the_book():

@@ -6,8 +6,10 @@ Nothing is trained: the numbers come from ``experiments/results``, the verdicts 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -62,6 +64,7 @@ TABLES = {  # the columns whose values name a row
 }
 Row = dict[str, str]
 Panels = dict[str, dict[str, dict[float, list[float]]]]
+Drawn = dict[str, tuple[Any, Callable[[Any], Figure]]]  # what a picture shows, and how it is drawn, by its name
 
 
 def results(name: str) -> list[Row]:
@@ -105,7 +108,7 @@ def layers() -> list[Row]:
     ]
 
 
-def drawn() -> dict[str, tuple[Panels, Callable[[Panels], Figure]]]:
+def drawn() -> Drawn:
     """Return, by the name of each picture, what it shows and how."""
     in_place = [row for row in results("dense") if row["pixels"] == "in place"]
     objects = [{**row, "object": f"object {row['object']} wide"} for row in results("depth")]
@@ -170,13 +173,13 @@ def contents() -> dict[str, str]:
     }
 
 
-def write() -> None:
-    """Write the tables into the page, and the pictures."""
-    fill(PAGE, contents())
-    for name, (shown, draw) in drawn().items():
+def write(page: Path, tables: Mapping[str, str], pictures: Drawn) -> None:
+    """Write tables into a page, and the pictures beside it."""
+    fill(page, tables)
+    for name, (shown, draw) in pictures.items():
         metadata = {"Software": None, "Description": fingerprint(shown)}
         draw(shown).savefig(PICTURES / f"experiment-{name}.png", dpi=DPI, metadata=metadata)
 
 
 if __name__ == "__main__":
-    write()
+    write(PAGE, contents(), drawn())

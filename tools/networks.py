@@ -19,6 +19,7 @@ PAGE = ROOT / "book" / "networks.md"
 NETWORKS: list[tuple[str, str, Callable[[], nn.Module], tuple[int, int, int]]] = [
     ("[LeNet-5](https://doi.org/10.1109/5.726791)", "1998", models.lenet5_1998, (1, 32, 32)),
     ("LeNet-5, as taught now", "", models.lenet5, (1, 28, 28)),
+    ("[Wong and Kolter's](https://arxiv.org/abs/1711.00851)", "2018", models.wong_kolter, (1, 28, 28)),
     ("[AlexNet, two towers](https://doi.org/10.1145/3065386)", "2012", models.alexnet, (3, 227, 227)),
     ("AlexNet, one tower", "", models.alexnet_one_tower, (3, 227, 227)),
     ("[AlexNet, “one weird trick”](https://arxiv.org/abs/1404.5997)", "2014", models.alexnet_2014, (3, 224, 224)),
@@ -75,9 +76,20 @@ def shipped() -> str:
     return markdown(head, lines)
 
 
+def robust() -> str:
+    """Return the table of what the networks that were trained against an attack have right under others."""
+    lines = []
+    for name in weights.names():
+        for found in weights.provenance(name).get("robust", []):
+            shares = (f"{100 * found[key]:.1f}" for key in ("clean_accuracy", "accuracy"))
+            others = " ".join(f"{100 * a:.1f}" for a in found["accuracy_of_other_seeds"].values())
+            lines.append((f"`{name}`", str(found["eps"]), found["attack"], f"{found['images']:,}", *shares, others))
+    return markdown(("weights", "ε", "attack", "images", "right, %", "right under it, %", "seeds 1 and 2, %"), lines)
+
+
 def contents() -> dict[str, str]:
-    """Return both tables by the marks between which they stand on the page."""
-    return {"networks": networks(), "weights": shipped()}
+    """Return the tables by the marks between which they stand on the page."""
+    return {"networks": networks(), "weights": shipped(), "robust": robust()}
 
 
 if __name__ == "__main__":

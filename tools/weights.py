@@ -7,6 +7,10 @@ test set was read before the recipe was settled). Every network is then trained 
 declared here before its first training, and the weights of the last epoch are shipped, whatever they score. Seeds 1 and
 2 are trained to see how much chance there is in that score. Each training is evaluated once. One that was stopped goes
 on where it was; one that is done is not repeated.
+
+Those whose names end in `_robust` are trained against an attack. How many images they have right under other attacks is
+added to their provenance by `python -m experiments.robust_networks`. The digits' options were chosen by
+`experiments/results/robust_recipes.csv`, which also compares MNIST's with others.
 """
 
 from __future__ import annotations
@@ -40,12 +44,27 @@ RECIPES = {
     "--precision bfloat16 --channels-last",
     "coatnet_cifar_cifar10": "--epochs 20 --optimiser adamw --lr 0.004 --weight-decay 0.05 --label-smoothing 0.05 "
     "--augment crop-flip --precision bfloat16 --channels-last",
+    "digits_cnn_digits_robust": "--epochs 60 --batch-size 32 --lr 0.05 --augment none "
+    "--adversary-eps 0.2 --adversary-steps 5",
+    "wong_kolter_mnist_robust": "--epochs 10 --lr 0.05 --augment none --channels-last "
+    "--adversary-eps 0.3 --adversary-steps 3 --adversary-ramp 0.7",
 }
+ROBUST = "_robust"
+
+
+def model_and_data(name: str) -> tuple[str, str]:
+    """Return the names of the network and of the data that make up the name of the weights.
+
+    >>> model_and_data("digits_cnn_digits_robust")
+    ('digits_cnn', 'digits')
+    """
+    model, _, data = name.removesuffix(ROBUST).rpartition("_")
+    return model, data
 
 
 def arguments(name: str, seed: int) -> list[str]:
     """Return the options of the training: those of the recipe, with model, data and seed."""
-    model, _, data = name.rpartition("_")
+    model, data = model_and_data(name)
     return ["--model", model, "--data", data, *shlex.split(RECIPES[name]), "--seed", str(seed)]
 
 
@@ -70,7 +89,7 @@ def accuracy(folder: Path) -> float:
 
 def provenance(name: str, folders: dict[int, Path]) -> dict[str, Any]:
     """Return what made the shipped weights and how well they and their siblings do."""
-    model, _, data = name.rpartition("_")
+    model, data = model_and_data(name)
     found = sets.load(data)
     folder = folders[SHIPPED_SEED]
     with (folder / "log.csv").open(encoding="utf-8", newline="") as file:

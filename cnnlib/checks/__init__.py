@@ -12,6 +12,7 @@ from cnnlib.checks.arrays import (
     dtype_name,
     floating,
     fraction,
+    function,
     integers,
     like,
     linear_operands,
@@ -21,6 +22,7 @@ from cnnlib.checks.arrays import (
     number,
     plain,
     real,
+    sequence,
     shaped,
     softplus_options,
 )
@@ -35,6 +37,7 @@ __all__ = [
     "dtype_name",
     "floating",
     "fraction",
+    "function",
     "integers",
     "like",
     "linear_operands",
@@ -47,6 +50,7 @@ __all__ = [
     "plain",
     "pool",
     "real",
+    "sequence",
     "shaped",
     "softplus_options",
 ]

@@ -139,6 +139,20 @@ def fraction(name: str, value: Any) -> float:
     return found
 
 
+def function(name: str, value: Any) -> None:
+    """Check that `value` can be called; TypeError where it cannot."""
+    if not callable(value):
+        raise TypeError(f"{name} is {value!r}; expected a function")
+
+
+def sequence(name: str, value: Any) -> list[Any]:
+    """Return `value`, some things in an order, as a list; TypeError for anything else."""
+    try:
+        return list(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; expected a list") from None
+
+
 def dimension(name: str, value: Any, other_name: str, other: Any) -> int:
     """Return `value`, an axis of `other` that is not empty, counted from the front."""
     shape, ndim = tuple(other.shape), max(other.ndim, 1)  # as in torch, a single number has an axis 0

@@ -30,12 +30,13 @@ from cnnlib.models.resnet_cifar import (
 )
 from cnnlib.models.vgg import vgg11, vgg13, vgg16, vgg19
 from cnnlib.models.vit import vit, vit_b16, vit_cifar
+from cnnlib.models.wong_kolter import wong_kolter
 from cnnlib.models.zfnet import zfnet
 
 NAMED: dict[str, Callable[..., nn.Module]] = {
     constructor.__name__: constructor
     for constructor in (
-        *(digits_cnn, lenet5, lenet5_1998),
+        *(digits_cnn, lenet5, lenet5_1998, wong_kolter),
         *(alexnet, alexnet_one_tower, alexnet_2014, zfnet, vgg11, vgg13, vgg16, vgg19, googlenet, mobilenet),
         *(resnet18, resnet34, resnet50, resnet101, resnet152, vit_b16),
         *(resnet20, resnet32, resnet44, resnet56, resnet110, vit_cifar, coatnet_cifar),
@@ -96,5 +97,6 @@ __all__ = [
     "vit",
     "vit_b16",
     "vit_cifar",
+    "wong_kolter",
     "zfnet",
 ]
