@@ -43,7 +43,7 @@ def saliency(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor
 def guided_backprop(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the gradient of which a ReLU passes only what is positive, and only where it was on.
 
-    Springenberg et al. (2015), section 3.4, https://arxiv.org/abs/1412.6806. ReLUs may be modules or functions, work in
+    Springenberg et al. (2015), figure 1, https://arxiv.org/abs/1412.6806. ReLUs may be modules or functions, work in
     place and be used several times. ValueError for a model with rectifiers of another kind, or with none.
 
     Drawn by `cnnlib.plotting.inside.attributions`.
