@@ -37,7 +37,7 @@ from cnnlib.inputs import Threat, frozen
 NETWORKS = {"digits": "digits_cnn_digits", "mnist": "lenet5_mnist", "cifar10": "resnet20_cifar10"}  # by data set
 SIZES = {"digits": (1, 100), "mnist": (1, 100), "cifar10": (1, 20)}
 FAR = 1e6  # no limit
-OTHERS = ("torchattacks", "foolbox", "foolbox_frozen")
+LIBRARIES = ("torchattacks", "foolbox")
 Call = Callable[[], object]
 
 
@@ -96,9 +96,6 @@ def contests(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, di
             "ours": ours("square", Threat(norm, eps), queries=300),
             "torchattacks": torchattack("Square", norm=name, eps=eps, n_queries=300),
         }
-    for calls in found.values():
-        if "foolbox" in calls:
-            calls["foolbox_frozen"] = within_frozen(model, calls["foolbox"])
     return found
 
 
@@ -123,22 +120,24 @@ def passes(model: nn.Module, call: Call, images: int) -> float:
 
 def compare(model: nn.Module, calls: dict[str, Call], images: int, runs: int) -> Row:
     """Return the ratios of medians and passes of everyone, with ours in milliseconds."""
-    asked = {who: passes(model, call, images) for who, call in calls.items() if who in ("ours", *OTHERS[:2])}
+    asked = {who: passes(model, call, images) for who, call in calls.items()}
+    if "foolbox" in calls:
+        calls = calls | {"foolbox_frozen": within_frozen(model, calls["foolbox"])}
     for call in calls.values():
         call()
     rounds = [{who: cpu_seconds(call) for who, call in calls.items()} for _ in range(runs)]
     row: Row = {"milliseconds": round(1000 * statistics.median(times["ours"] for times in rounds), 3)}
-    for who in OTHERS:
+    for who in (*LIBRARIES, "foolbox_frozen"):
         ratios = [times[who] / times["ours"] for times in rounds if who in times]
         row[who] = round(statistics.median(ratios), 3) if ratios else ""
-    for who in ("ours", *OTHERS[:2]):
+    for who in ("ours", *LIBRARIES):
         row[f"passes_{who}"] = f"{asked[who]:.4g}" if who in asked else ""
     return row
 
 
 def measure(runs: int) -> Iterator[Row]:
     """Yield one row for each network, size of a batch and attack."""
-    versions = {f"version_{name}": version(name) for name in ("torchattacks", "foolbox")}
+    versions = {f"version_{name}": version(name) for name in LIBRARIES}
     for data, network in NETWORKS.items():
         model = weights.load(network).eval()
         for size in SIZES[data]:

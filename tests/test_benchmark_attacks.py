@@ -22,4 +22,5 @@ def test_passes_are_those_of_each_image_and_who_cannot_is_left_blank():
     assert (row["passes_ours"], row["passes_foolbox"], row["passes_torchattacks"]) == ("3", "2", "")
     assert row["torchattacks"] == ""
     assert row["foolbox"] > 0
+    assert row["foolbox_frozen"] > 0
     assert not model._forward_hooks

@@ -42,6 +42,7 @@ def test_a_single_step_pays_for_the_checks(text, rows):
     assert f"{ours:.1f} milliseconds here and {ours * float(one['torchattacks']):.1f} with torchattacks" in text
     price = ours * (float(one["foolbox_frozen"]) - float(one["foolbox"]))
     assert 0.08 < price < 0.13  # "a tenth of a millisecond"
+    assert price < 0.5 * (ours - ours * float(one["torchattacks"]))  # "less than half of what torchattacks is ahead by"
     assert (
         f"takes foolbox {float(one['foolbox']):.2f} of our time without and {float(one['foolbox_frozen']):.2f}" in text
     )

@@ -36,8 +36,8 @@ def fool_linear(
     same size moves it by about √D times that, so with many pixels a change that is small in each outdoes the lead
     (Goodfellow et al., 2015, section 3, https://arxiv.org/abs/1412.6572).
 
-    Raises TypeError for classes that are no tensors, and ValueError for other shapes, labels of no class, another norm,
-    and numbers outside the box.
+    Raises TypeError for classes that are no tensors, and ValueError for other shapes, labels of no class, a target that
+    is the label, another norm, no box, and numbers outside it.
 
     >>> for pixels in (4, 400):
     ...     w, x = torch.ones(1, pixels), torch.zeros(1, pixels)

@@ -34,7 +34,7 @@ class Certificate(NamedTuple):
 def noisy(images: torch.Tensor, generator: torch.Generator | None, *, sigma: float) -> torch.Tensor:
     """Add noise N(0, σ²) to each image, as an `augment` of `train`: a network must know noise to vote well.
 
-    Section 3.3; pixels may leave the box.
+    Section 3.3; pixels may leave the box. Without a generator every call draws the same.
 
     >>> noisy(torch.zeros(3, 1, 64, 64), torch.Generator().manual_seed(0), sigma=0.25).std().round(decimals=2)
     tensor(0.2500)

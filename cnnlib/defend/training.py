@@ -30,7 +30,8 @@ class Adversary:
 
     Raises TypeError for what is no threat, ValueError for the norm 0, fewer than one step, a step that is not positive,
     and a negative ramp; when called, TypeError or ValueError for images that are no floats (N, C, H, W) in the box,
-    labels that are no int64 (N,), and a model that has no logits for them.
+    labels that are no int64 (N,), and a model that is elsewhere, of another dtype, or has no logits for them. Without a
+    generator every call draws the same.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     >>> with torch.no_grad():

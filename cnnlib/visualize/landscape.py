@@ -123,7 +123,7 @@ def _losses(
             }
             total = 0.0
             for images, labels in zip(x.split(batches), y.split(batches), strict=True):
-                logits = functional_call(model, moved, (images.clone(),))
+                logits = functional_call(model, moved, (images.clone(),))  # it may work in place
                 check_logits(logits, images, labels, None)
                 total += F.cross_entropy(logits.double(), labels, reduction="sum").item()
             losses.append(total / len(x))

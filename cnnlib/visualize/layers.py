@@ -51,7 +51,7 @@ def reading(model: nn.Module, *layers: str) -> Iterator[Read]:
 
     def read(x: torch.Tensor) -> list[torch.Tensor]:
         kept.clear()
-        model(x.clone())
+        model(x.clone())  # it may work in place
         for layer in layers:
             if layer not in kept:
                 raise ValueError(f"layer is {layer!r}, which the model does not call; expected one that it calls")

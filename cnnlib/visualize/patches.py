@@ -65,8 +65,8 @@ def top_patches(
     that is smaller, and is moved into the image where the field reaches beyond its border.
 
     `channels` are all unless given. Raises ValueError for fewer than `count` images, an unknown layer, one that does
-    not put out (N, channels, h, w) or (N, channels), and a channel that it does not have; TypeError for a model of
-    which `cnnlib.models.trace` does not know the receptive fields.
+    not put out (N, channels, h, w) or (N, channels), a channel that it does not have, and no channels;
+    TypeError for a model of which `cnnlib.models.trace` does not know the receptive fields.
 
     Drawn by `cnnlib.plotting.inside.top_patches`.
 

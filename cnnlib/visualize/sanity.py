@@ -85,7 +85,7 @@ def _called(model: nn.Module, x: torch.Tensor) -> list[str]:
         for name, module in model.named_modules():
             if next(module.parameters(recurse=False), None) is not None:
                 module.register_forward_hook(lambda *_, name=name: names.setdefault(name))
-        model(x[:1].clone())
+        model(x[:1].clone())  # it may work in place
     return list(names)
 
 
